@@ -1,0 +1,131 @@
+package probes
+
+import "time"
+
+// Trigger says why a run took place.
+type Trigger string
+
+// The triggers.
+const (
+	TriggerSlot    Trigger = "slot"     // the slot fell due
+	TriggerCatchUp Trigger = "catch_up" // the agent came to own the probe inside a slot
+	TriggerConfirm Trigger = "confirm"  // another agent saw a failure and asked
+	TriggerManual  Trigger = "manual"   // a person asked; never counts for availability
+)
+
+// Run is one execution of a probe by one agent for one slot: one trace.
+type Run struct {
+	Key      Key
+	Slot     time.Time         // start of the slot, UTC
+	Every    time.Duration     // the slot's length, as defined at Revision
+	Channel  Channel           // of the service, for readers of plain traces
+	Kind     string            //
+	Agent    string            // the agent's name in the cluster
+	Vantage  string            // the agent's site: the name under which its view counts
+	Labels   map[string]string // the agent's labels (site, isp, network, …)
+	Revision string            // Git commit of the definition
+	Trigger  Trigger
+	Started  time.Time     // UTC
+	Took     time.Duration // monotonic, the run alone
+	Late     time.Duration // from slot start to Started, queueing included
+	TraceID  string        // 32 hex digits
+	Result   Result
+}
+
+// Result is what a run says. It is pure data and holds no secret.
+type Result struct {
+	Verdict  Verdict
+	Class    Class
+	Findings []Finding          // what was wrong, worst first; empty when up
+	Checks   []Check            // every expectation and warning, in order
+	Timings  Timings            //
+	Status   int                // HTTP status of the main reply; 0 when none came
+	URL      string             // the final address, without user, password and secret values
+	IP       string             // the address spoken to
+	TLSUntil time.Time          // end of the leaf certificate's validity; zero without TLS
+	Steps    int                // steps of the definition
+	Passed   int                // steps that passed
+	Title    string             // the page's title, at most 200 bytes
+	Measures map[string]float64 // further numbers by name: lcp_ms, fcp_ms, script_errors, bytes…
+	Evidence []Evidence         // pictures and excerpts
+}
+
+// Finding is one thing that was wrong, as data: package wording makes the sentence.
+type Finding struct {
+	Class Class
+	Step  string // the step's name, e.g. "request" or "see 个人权益记录"
+	Want  string // what was expected
+	Got   string // what was there instead, at most 300 bytes, redacted
+}
+
+// Check is one expectation with its outcome.
+type Check struct {
+	Expr string // as written in the definition
+	Warn bool   // a warning: failing makes the run degraded, not down
+	OK   bool
+	Saw  string // the values it saw, e.g. "status = 500"
+}
+
+// Timings are the phases of a run, monotonic. A phase that did not take place is 0.
+type Timings struct {
+	DNS       time.Duration
+	Connect   time.Duration
+	TLS       time.Duration
+	FirstByte time.Duration // from the request's last byte to the reply's first
+	Body      time.Duration // from the reply's first byte to its last
+	Total     time.Duration // what a user waited: "latency" in expectations
+}
+
+// Evidence is a picture or text kept beside a run. Data travels apart from the
+// trace, addressed by its SHA-256.
+type Evidence struct {
+	Kind   string // "screenshot", "body"
+	MIME   string
+	SHA256 string // hex; set by the runner
+	Size   int
+	Data   []byte `json:"-"`
+}
+
+// Span is one finished interval of a run, as the run's page shows it.
+type Span struct {
+	ID     string // 16 hex digits
+	Parent string // empty for the root
+	Name   string
+	Start  time.Time
+	Took   time.Duration
+	Class  Class             // empty when it went well
+	Error  string            // what went wrong, redacted
+	Attrs  map[string]string // in readable form
+}
+
+// Trace is a run with the OTLP bytes it came in.
+type Trace struct {
+	Run  Run
+	OTLP []byte // an OTLP TracesData message with exactly this trace
+}
+
+// Degrade lowers an Up result to Degraded with f as a finding.
+func (r *Result) Degrade(f Finding) {
+	r.Findings = append(r.Findings, f)
+	if r.Verdict == Up {
+		r.Verdict, r.Class = Degraded, f.Class
+	}
+}
+
+// Fail makes the result Down with f as its first finding, unless it already is Down.
+func (r *Result) Fail(f Finding) {
+	if r.Verdict == Down {
+		r.Findings = append(r.Findings, f)
+		return
+	}
+	r.Verdict, r.Class = Down, f.Class
+	r.Findings = append([]Finding{f}, r.Findings...)
+}
+
+// Confess makes a result that says the agent itself could not look: Unknown
+// with class agent. It is never the fault of the service.
+func Confess(step, want, got string) Result {
+	return Result{Verdict: Unknown, Class: ClassAgent, Findings: []Finding{{
+		Class: ClassAgent, Step: step, Want: want, Got: Excerpt(got),
+	}}}
+}

@@ -1,0 +1,75 @@
+package probes
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var secretRef = regexp.MustCompile(`\$\{secret:([A-Za-z][A-Za-z0-9_]*)\}`)
+
+// SecretNames lists the names used by ${secret:NAME} in s, sorted, each once.
+func SecretNames(s string) []string {
+	var names []string
+	for _, m := range secretRef.FindAllStringSubmatch(s, -1) {
+		names = append(names, m[1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Expand replaces every ${secret:NAME} in s by its value.
+func Expand(s string, secret func(name string) (string, error)) (string, error) {
+	if !strings.Contains(s, "${secret:") {
+		return s, nil
+	}
+	for _, name := range SecretNames(s) {
+		value, err := secret(name)
+		if err != nil {
+			return "", fmt.Errorf("expanding ${secret:%s}: %w", name, err)
+		}
+		s = strings.ReplaceAll(s, "${secret:"+name+"}", value)
+	}
+	return s, nil
+}
+
+// Masked replaces secret values in texts.
+const Masked = "***"
+
+// A Redactor removes secret values, also in their URL-escaped form.
+type Redactor struct{ values []string }
+
+// NewRedactor hides the given values. Values shorter than 4 bytes are not
+// hidden: masking "1" everywhere would tell more than it hides.
+func NewRedactor(values []string) *Redactor {
+	r := &Redactor{}
+	for _, v := range values {
+		if len(v) < 4 {
+			continue
+		}
+		r.values = append(r.values, v)
+		for _, escaped := range []string{url.QueryEscape(v), url.PathEscape(v)} {
+			if escaped != v {
+				r.values = append(r.values, escaped)
+			}
+		}
+	}
+	// The longest first, so that a secret that holds another is hidden whole.
+	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
+	return r
+}
+
+var identity = regexp.MustCompile(`\b\d{17}[\dXx]\b|\b1[3-9]\d{9}\b`)
+
+// Text returns s without secret values, and with identity-card and mobile
+// numbers masked but for their first and last two characters.
+func (r *Redactor) Text(s string) string {
+	if r != nil {
+		for _, v := range r.values {
+			s = strings.ReplaceAll(s, v, Masked)
+		}
+	}
+	return identity.ReplaceAllStringFunc(s, func(m string) string { return m[:2] + Masked + m[len(m)-2:] })
+}
