@@ -39,6 +39,12 @@ type Vote struct {
 	Trigger probes.Trigger `json:"trigger"`
 }
 
+// SlotID names a slot.
+type SlotID struct {
+	Key   probes.Key
+	Start time.Time // UTC
+}
+
 // Slot is a judged slot.
 type Slot struct {
 	Key     probes.Key     `json:"probe"`
