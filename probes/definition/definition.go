@@ -3,6 +3,8 @@
 package definition
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
@@ -32,7 +34,7 @@ type Revision struct {
 	Subject    string    // of the commit
 	Committed  time.Time // UTC
 	Accepted   time.Time // when the coordinator took it into use, UTC
-	Digest     string    // SHA-256 over the files, hex; set by Compile
+	Digest     string    // SHA-256 of the packed body, hex; set by Unpack and Compile
 	ServiceIDs int       // how many services
 	ProbeIDs   int       // how many probes
 }
@@ -73,4 +75,23 @@ type Silence struct {
 func (c *Catalog) Probe(key probes.Key) (probes.Probe, bool) {
 	p, ok := c.index[key]
 	return p, ok
+}
+
+// Service finds a service by its id.
+func (c *Catalog) Service(id string) (probes.Service, bool) {
+	at, ok := slices.BinarySearchFunc(c.Services, id, func(s probes.Service, id string) int { return strings.Compare(s.ID, id) })
+	if !ok {
+		return probes.Service{}, false
+	}
+	return c.Services[at], true
+}
+
+// Probes lists the probes of all services, ordered by key.
+func (c *Catalog) Probes() []probes.Probe {
+	out := make([]probes.Probe, 0, len(c.index))
+	for _, s := range c.Services {
+		out = append(out, s.Probes...)
+	}
+	slices.SortFunc(out, func(a, b probes.Probe) int { return a.Key.Compare(b.Key) })
+	return out
 }
