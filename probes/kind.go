@@ -2,6 +2,7 @@ package probes
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"time"
 )
@@ -42,6 +43,8 @@ type Env struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Resolver looks names up; never nil.
 	Resolver *net.Resolver
+	// Roots are the certificates trusted beside none else; nil means the host's.
+	Roots *x509.CertPool
 	// Secret returns a secret's value, or an error that says how to provide it.
 	Secret func(name string) (string, error)
 	// Browser is nil without CapabilityBrowser.

@@ -152,6 +152,23 @@ func Key(name, text string) ([]byte, error) {
 	return nil, fmt.Errorf("%s: want 16, 24 or 32 bytes as base64 or hex, got %d characters that are neither; make one with: openssl rand -base64 32", name, len(text))
 }
 
+// ClusterKey reads the fleet's key from a setting's text or, when file is
+// given, from a file.
+func ClusterKey(prefix, text, file string) ([]byte, error) {
+	name := prefix + "CLUSTER_KEY"
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s_FILE: %w", name, err)
+		}
+		text, name = string(b), name+"_FILE"
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, fmt.Errorf("%s is not set: every member of the fleet needs the same key; make one with: openssl rand -base64 32", name)
+	}
+	return Key(name, text)
+}
+
 // Secrets resolves ${secret:NAME} from the environment (prefix + "SECRET_" +
 // NAME) or a folder with one file a secret, and lists the values for redaction.
 type Secrets struct {
