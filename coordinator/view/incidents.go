@@ -1,0 +1,130 @@
+package view
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gengfu/gengfu/coordinator/alert"
+	"github.com/gengfu/gengfu/coordinator/incident"
+	"github.com/gengfu/gengfu/probes"
+)
+
+// Incidents lists incidents, newest first.
+func (b *Builder) Incidents(ctx context.Context, f IncidentFilter) ([]incident.Incident, error) {
+	list, err := b.Store.Incidents(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("reading incidents: %w", err)
+	}
+	return list, nil
+}
+
+// Incident answers an incident's page.
+func (b *Builder) Incident(ctx context.Context, id string) (Incident, error) {
+	i, err := b.Store.Incident(ctx, id)
+	if err != nil {
+		return Incident{}, fmt.Errorf("reading incident %s: %w", id, err)
+	}
+	out := Incident{Incident: i, Now: b.Now()}
+	for _, s := range b.services() {
+		if s.ID == i.Service {
+			out.Owner, out.Runbook = s.Owner, s.Runbook
+		}
+	}
+	if out.Notes, err = b.Store.Notes(ctx, id); err != nil {
+		return Incident{}, fmt.Errorf("reading notes of %s: %w", id, err)
+	}
+	if out.Deliveries, err = b.Store.Deliveries(ctx, id, 100); err != nil {
+		return Incident{}, fmt.Errorf("reading deliveries of %s: %w", id, err)
+	}
+	out.Clocks = clocks(i, out.Notes, out.Now)
+	for _, key := range i.Probes {
+		to := i.Began.Add(5 * time.Minute)
+		if !i.Open() {
+			to = i.Resolved.Add(2 * time.Minute)
+		}
+		runs, err := b.Store.Runs(ctx, key, i.Began.Add(-5*time.Minute), to, 200)
+		if err != nil {
+			return Incident{}, fmt.Errorf("reading runs of %s: %w", key, err)
+		}
+		for _, r := range runs {
+			out.Runs = append(out.Runs, runRow(r))
+		}
+	}
+	slices.SortFunc(out.Runs, func(x, y RunRow) int { return y.Started.Compare(x.Started) })
+	out.Runs = around(out.Runs, i)
+	return out, nil
+}
+
+// around keeps the runs that tell the story: the first twelve of the failure and
+// the last good before it, and those around the recovery. Runs come newest first.
+func around(runs []RunRow, i incident.Incident) []RunRow {
+	const keep = 24
+	if len(runs) <= keep {
+		return runs
+	}
+	return append(slices.Clone(runs[:keep/2]), runs[len(runs)-keep/2:]...)
+}
+
+// The contract's limits: solved within 2 hours, answered with a first diagnosis
+// within 8, reported within 24 hours of recovery. They run in natural hours.
+const (
+	resolveWithin = 2 * time.Hour
+	respondWithin = 8 * time.Hour
+	reportWithin  = 24 * time.Hour
+)
+
+// clocks lists the contract's time limits of an incident.
+func clocks(i incident.Incident, notes []incident.Note, now time.Time) []Clock {
+	var responded time.Time
+	for _, n := range notes {
+		if n.Kind == "note" && (responded.IsZero() || n.At.Before(responded)) {
+			responded = n.At
+		}
+	}
+	list := []Clock{
+		{Name: "resolve_2h", Due: i.Opened.Add(resolveWithin), Done: i.Resolved},
+		{Name: "respond_8h", Due: i.Opened.Add(respondWithin), Done: responded},
+	}
+	if !i.Open() {
+		list = append(list, Clock{Name: "report_24h", Due: i.Resolved.Add(reportWithin)})
+	}
+	for k, c := range list {
+		list[k].Late = cmp.Or(c.Done, now).After(c.Due)
+	}
+	return list
+}
+
+// Alerts lists the newest deliveries.
+func (b *Builder) Alerts(ctx context.Context) ([]alert.Delivery, error) {
+	list, err := b.Store.Deliveries(ctx, "", 200)
+	if err != nil {
+		return nil, fmt.Errorf("reading deliveries: %w", err)
+	}
+	return list, nil
+}
+
+// Services lists the rows of the overview, ordered by id.
+func (b *Builder) Services(ctx context.Context) ([]ServiceRow, error) {
+	o, err := b.Overview(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []ServiceRow
+	for _, g := range o.Channels {
+		rows = append(rows, g.Services...)
+	}
+	slices.SortFunc(rows, func(x, y ServiceRow) int { return cmp.Compare(x.ID, y.ID) })
+	return rows, nil
+}
+
+// Live reports whether any probe of the catalog has a fresh verdict.
+func (b *Builder) Live(ctx context.Context) (bool, error) {
+	rows, err := b.Services(ctx)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(rows, func(r ServiceRow) bool { return r.State.Verdict != probes.Unknown }), nil
+}
