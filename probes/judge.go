@@ -24,6 +24,7 @@ func Classify(err error) Class {
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError
 		invalid   x509.CertificateInvalidError
+		op        *net.OpError
 		failure   *Failure
 	)
 	switch {
@@ -35,6 +36,9 @@ func Classify(err error) Class {
 		return ClassDNS
 	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
 		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
+		return ClassTLS
+	case errors.As(err, &op) && op.Op == "remote error":
+		// crypto/tls reports the peer's alert by this operation alone.
 		return ClassTLS
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		return ClassTimeout

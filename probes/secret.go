@@ -1,7 +1,9 @@
 package probes
 
 import (
+	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
 	"regexp"
 	"slices"
@@ -38,7 +40,7 @@ func Expand(s string, secret func(name string) (string, error)) (string, error) 
 // Masked replaces secret values in texts.
 const Masked = "***"
 
-// A Redactor removes secret values, also in their URL-escaped form.
+// A Redactor removes secret values, also as they stand in URLs, JSON and HTML.
 type Redactor struct{ values []string }
 
 // NewRedactor hides the given values. Values shorter than 4 bytes are not
@@ -50,8 +52,12 @@ func NewRedactor(values []string) *Redactor {
 			continue
 		}
 		r.values = append(r.values, v)
-		for _, escaped := range []string{url.QueryEscape(v), url.PathEscape(v)} {
-			if escaped != v {
+		quoted, _ := json.Marshal(v) // a string always encodes
+		for _, escaped := range []string{
+			url.QueryEscape(v), url.PathEscape(v), html.EscapeString(v),
+			string(quoted[1 : len(quoted)-1]),
+		} {
+			if escaped != v && !slices.Contains(r.values, escaped) {
 				r.values = append(r.values, escaped)
 			}
 		}
@@ -66,10 +72,15 @@ var identity = regexp.MustCompile(`\b\d{17}[\dXx]\b|\b1[3-9]\d{9}\b`)
 // Text returns s without secret values, and with identity-card and mobile
 // numbers masked but for their first and last two characters.
 func (r *Redactor) Text(s string) string {
+	return identity.ReplaceAllStringFunc(r.Secrets(s), func(m string) string { return m[:2] + Masked + m[len(m)-2:] })
+}
+
+// Secrets returns s without secret values and otherwise as it is.
+func (r *Redactor) Secrets(s string) string {
 	if r != nil {
 		for _, v := range r.values {
 			s = strings.ReplaceAll(s, v, Masked)
 		}
 	}
-	return identity.ReplaceAllStringFunc(s, func(m string) string { return m[:2] + Masked + m[len(m)-2:] })
+	return s
 }

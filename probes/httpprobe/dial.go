@@ -1,0 +1,179 @@
+package httpprobe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/gengfu/gengfu/probes"
+)
+
+const (
+	maxAddresses = 8               // tried for one name
+	minAttempt   = 2 * time.Second // what each address gets at least, within the run's time
+)
+
+// link is a fresh connection with what it told about the peer.
+type link struct {
+	net.Conn
+	ip       string
+	tlsUntil time.Time
+	state    tls.ConnectionState
+}
+
+// open resolves, connects and shakes hands, each a phase of its own. The link
+// returned with an error has no Conn, but what was learnt until then.
+func (h *hop) open(ctx context.Context) (link, error) {
+	host, port := h.ask.url.Hostname(), h.ask.url.Port()
+	secure := h.ask.url.Scheme == "https"
+	if port == "" {
+		port = map[bool]string{true: "443", false: "80"}[secure]
+	}
+	addrs, err := h.resolve(ctx, host)
+	if err != nil {
+		return link{}, err
+	}
+	l, err := h.connect(ctx, addrs, port)
+	if err != nil || !secure {
+		return l, err
+	}
+	conn := l.Conn
+	if err := h.handshake(ctx, &l, host); err != nil {
+		conn.Close()
+		l.Conn = nil
+		return l, err
+	}
+	return l, nil
+}
+
+func (h *hop) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{addr}, nil
+	}
+	start := time.Now()
+	addrs, err := h.env.Resolver.LookupNetIP(ctx, "ip", host)
+	if err == nil && len(addrs) == 0 {
+		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
+	}
+	var found []string
+	for _, a := range addrs {
+		found = append(found, a.Unmap().String())
+	}
+	h.time.DNS += h.phase(ctx, "dns", start, err,
+		probes.Attr{Key: "dns.question.name", Value: host}, probes.Attr{Key: "dns.answers", Value: found})
+	if err != nil {
+		return nil, h.fail(ctx, "dns", "an address for "+host, err)
+	}
+	return addrs[:min(len(addrs), maxAddresses)], nil
+}
+
+// connect tries the addresses in order. Each gets its share of the time left, so
+// that one that never answers does not hide the next.
+func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string) (link, error) {
+	var first error
+	for i, addr := range addrs {
+		addr = addr.Unmap()
+		peer := net.JoinHostPort(addr.String(), port)
+		h.ip = addr.String()
+		attempt, cancel := share(ctx, len(addrs)-i)
+		start := time.Now()
+		conn, err := h.env.Dial(attempt, "tcp", peer)
+		cancel()
+		h.time.Connect += h.phase(ctx, "connect", start, err,
+			probes.Attr{Key: "network.peer.address", Value: addr.String()}, probes.Attr{Key: "network.peer.port", Value: port})
+		if err == nil {
+			return link{Conn: conn, ip: addr.String()}, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return link{ip: h.ip}, h.fail(ctx, "connect", "a connection to "+net.JoinHostPort(h.ip, port), first)
+}
+
+// share gives one of n attempts its part of the time left.
+func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok || n <= 1 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, max(time.Until(deadline)/time.Duration(n), minAttempt))
+}
+
+// handshake makes l a TLS connection. The standard verification is done in
+// VerifyConnection and never left out: there the certificate is known although
+// it is not trusted.
+func (h *hop) handshake(ctx context.Context, l *link, host string) error {
+	conn := tls.Client(l.Conn, &tls.Config{
+		ServerName:         host,
+		NextProtos:         []string{"h2", "http/1.1"},
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, //nolint:gosec // verified below, with the reason and the date kept
+		VerifyConnection: func(s tls.ConnectionState) error {
+			l.state = s
+			if len(s.PeerCertificates) == 0 {
+				return errors.New("the server sent no certificate")
+			}
+			l.tlsUntil = s.PeerCertificates[0].NotAfter
+			return verify(s, h.roots, host)
+		},
+	})
+	start := time.Now()
+	err := conn.HandshakeContext(ctx)
+	if err == nil {
+		l.state = conn.ConnectionState()
+	}
+	attrs := []probes.Attr{{Key: "server.address", Value: host}}
+	if l.state.Version != 0 {
+		attrs = append(attrs,
+			probes.Attr{Key: "tls.protocol.version", Value: tlsVersion(l.state.Version)},
+			probes.Attr{Key: "tls.cipher", Value: tls.CipherSuiteName(l.state.CipherSuite)})
+	}
+	if !l.tlsUntil.IsZero() {
+		leaf := l.state.PeerCertificates[0]
+		attrs = append(attrs,
+			probes.Attr{Key: "tls.server.not_after", Value: leaf.NotAfter.UTC().Format(time.RFC3339)},
+			probes.Attr{Key: "tls.server.subject", Value: leaf.Subject.String()},
+			probes.Attr{Key: "tls.server.issuer", Value: leaf.Issuer.String()})
+	}
+	h.time.TLS += h.phase(ctx, "tls", start, err, attrs...)
+	if err != nil {
+		return h.fail(ctx, "tls", "a trusted certificate for "+host+" and a TLS handshake", err)
+	}
+	l.Conn = conn
+	return nil
+}
+
+// verify is the standard verification of crypto/tls.
+func verify(s tls.ConnectionState, roots *x509.CertPool, host string) error {
+	options := x509.VerifyOptions{Roots: roots, DNSName: host, Intermediates: x509.NewCertPool()}
+	for _, c := range s.PeerCertificates[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	if _, err := s.PeerCertificates[0].Verify(options); err != nil {
+		err = &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+		if len(s.PeerCertificates) == 1 && errors.As(err, new(x509.UnknownAuthorityError)) {
+			return fmt.Errorf("%w; the server sent no intermediate certificate", err)
+		}
+		return err
+	}
+	return nil
+}
+
+func tlsVersion(v uint16) string {
+	switch v {
+	case tls.VersionTLS12:
+		return "1.2"
+	case tls.VersionTLS13:
+		return "1.3"
+	}
+	return tls.VersionName(v)
+}

@@ -1,0 +1,180 @@
+package httpprobe
+
+import (
+	"mime"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// The bounds of what is read out of a page, in bytes.
+const (
+	maxText  = 64 << 10
+	maxTitle = 200
+)
+
+// isHTML reports whether a reply is a page: by its type or, where that is
+// missing or plain, by its first characters.
+func isHTML(contentType, text string) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	switch kind {
+	case "text/html", "application/xhtml+xml":
+		// JSON under a page's type is JSON.
+		return !startsJSON(text)
+	}
+	head := strings.ToLower(strings.TrimLeft(text[:min(len(text), 512)], " \t\r\n\ufeff"))
+	return strings.HasPrefix(head, "<!doctype html") || strings.HasPrefix(head, "<html")
+}
+
+func startsJSON(text string) bool {
+	t := strings.TrimLeft(text, " \t\r\n\ufeff")
+	return strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")
+}
+
+// unseen are the elements whose text nobody sees.
+var unseen = map[atom.Atom]bool{
+	atom.Script: true, atom.Style: true, atom.Noscript: true, atom.Template: true, atom.Iframe: true,
+	atom.Noembed: true, atom.Noframes: true, atom.Textarea: true, atom.Object: true, atom.Svg: true,
+}
+
+// inline are the elements that do not break a line.
+var inline = map[atom.Atom]bool{
+	atom.A: true, atom.B: true, atom.Em: true, atom.Font: true, atom.I: true, atom.Span: true,
+	atom.Strong: true, atom.Sub: true, atom.Sup: true, atom.U: true, atom.Small: true, atom.Label: true,
+}
+
+var void = map[atom.Atom]bool{
+	atom.Area: true, atom.Base: true, atom.Br: true, atom.Col: true, atom.Embed: true, atom.Hr: true, atom.Img: true,
+	atom.Input: true, atom.Link: true, atom.Meta: true, atom.Param: true, atom.Source: true, atom.Track: true, atom.Wbr: true,
+}
+
+// reader walks a document's tokens: linear in its size, whatever its nesting.
+type reader struct {
+	title, text strings.Builder
+	titled      bool   // a title was read
+	inTitle     bool   //
+	skip        string // inside this unseen or hidden element
+	depth       int    // and that many elements of its name
+}
+
+// readHTML returns the title and the visible text of a document. It runs no
+// script and knows no style sheet, only hidden attributes and inline styles.
+func readHTML(document string) (title, text string) {
+	var r reader
+	z := html.NewTokenizer(strings.NewReader(document))
+	for r.text.Len() < maxText {
+		switch z.Next() {
+		case html.ErrorToken:
+			return r.done()
+		case html.TextToken:
+			r.chars(string(z.Text()))
+		case html.StartTagToken:
+			r.open(z.Token())
+		case html.EndTagToken:
+			r.close(z.Token())
+		case html.SelfClosingTagToken:
+			r.breakLine(z.Token().DataAtom)
+		}
+	}
+	return r.done()
+}
+
+func (r *reader) done() (title, text string) {
+	title = strings.Join(strings.Fields(r.title.String()), " ")
+	return clip(title, maxTitle), clip(strings.TrimSpace(r.text.String()), maxText)
+}
+
+func (r *reader) chars(s string) {
+	switch {
+	case r.skip != "":
+	case r.inTitle:
+		r.title.WriteString(clip(s, 4*maxTitle))
+	default:
+		fields := strings.Fields(s)
+		if len(fields) == 0 {
+			return
+		}
+		if s[0] <= ' ' {
+			r.space(' ')
+		}
+		r.text.WriteString(strings.Join(fields, " "))
+		if s[len(s)-1] <= ' ' {
+			r.space(' ')
+		}
+	}
+}
+
+func (r *reader) open(t html.Token) {
+	switch {
+	case r.skip != "":
+		if t.Data == r.skip {
+			r.depth++
+		}
+	case t.DataAtom == atom.Title:
+		// Only the document's own; an svg's is no title.
+		r.inTitle = !r.titled
+	case (unseen[t.DataAtom] || hidden(t)) && !void[t.DataAtom]:
+		r.skip, r.depth = t.Data, 1
+	default:
+		r.breakLine(t.DataAtom)
+	}
+}
+
+func (r *reader) close(t html.Token) {
+	switch {
+	case r.skip != "":
+		if t.Data == r.skip {
+			if r.depth--; r.depth == 0 {
+				r.skip = ""
+			}
+		}
+	case t.DataAtom == atom.Title:
+		r.titled = r.titled || r.inTitle
+		r.inTitle = false
+	default:
+		r.breakLine(t.DataAtom)
+	}
+}
+
+func (r *reader) breakLine(a atom.Atom) {
+	if !inline[a] {
+		r.space('\n')
+	}
+}
+
+// space writes at most one separator between two pieces of text.
+func (r *reader) space(c byte) {
+	s := r.text.String()
+	if s == "" || s[len(s)-1] == '\n' || s[len(s)-1] == ' ' {
+		return
+	}
+	r.text.WriteByte(c)
+}
+
+func hidden(t html.Token) bool {
+	for _, a := range t.Attr {
+		switch a.Key {
+		case "hidden":
+			return true
+		case "style":
+			style := strings.ToLower(strings.Join(strings.Fields(a.Val), ""))
+			if strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// clip cuts s to n bytes on a character's edge.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
