@@ -24,7 +24,8 @@ func (s *Store) Deliveries(ctx context.Context, incidentID string, limit int) ([
 
 // Claim takes at most limit pending deliveries that are due at now, oldest
 // first, counts an attempt for each and sets its next attempt to now plus
-// lease: should this process die with them in hand, they come up again then.
+// lease: should Finish fail, they come up again then. Should this process die
+// with them in hand, they come up as soon as the store is opened again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) (list []alert.Delivery, err error) {
 	err = s.inTx(ctx, "claiming deliveries", func(tx *sql.Tx) error {
 		list, err = query(ctx, tx, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries
@@ -35,7 +36,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 		for i := range list {
 			list[i].Attempts++
 			list[i].NextAttempt = now.Add(lease)
-			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET attempts = ?, next_attempt = ? WHERE id = ?`,
+			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed = 1, attempts = ?, next_attempt = ? WHERE id = ?`,
 				list[i].Attempts, nanos(list[i].NextAttempt), list[i].ID); err != nil {
 				return fmt.Errorf("claiming delivery %d: %w", list[i].ID, err)
 			}
@@ -46,11 +47,18 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 }
 
 // Finish writes where a claimed delivery stands after an attempt: its State,
-// NextAttempt, Done and LastError.
+// Attempts, NextAttempt, Done and LastError.
 func (s *Store) Finish(ctx context.Context, d alert.Delivery) error {
-	_, err := s.write.ExecContext(ctx, `UPDATE deliveries SET state = ?, next_attempt = ?, done = ?, last_error = ? WHERE id = ?`,
-		string(d.State), nanos(d.NextAttempt), nanos(d.Done), d.LastError, d.ID)
+	_, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed = 0, state = ?, attempts = ?, next_attempt = ?, done = ?, last_error = ? WHERE id = ?`,
+		string(d.State), d.Attempts, nanos(d.NextAttempt), nanos(d.Done), d.LastError, d.ID)
 	return s.explain(fmt.Sprintf("finishing delivery %d", d.ID), err)
+}
+
+// release makes what a dead process had in hand due at once: nobody else can
+// hold it, since the directory is ours.
+func (s *Store) release(ctx context.Context) error {
+	_, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed = 0, next_attempt = 1 WHERE claimed = 1 AND state = 'pending'`)
+	return err
 }
 
 // NextAttempt is when the earliest pending delivery is due; zero when none is pending.

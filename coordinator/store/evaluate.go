@@ -100,14 +100,26 @@ func (t *Tx) PutSlot(ctx context.Context, s availability.Slot) error {
 	return err
 }
 
-// Run returns a stored run, or ErrNotFound.
-func (t *Tx) Run(ctx context.Context, traceID string) (probes.Run, error) {
-	return one(query(ctx, t.tx, scanRun, `SELECT run FROM traces WHERE trace_id = ?`, traceID))
+// FirstFinding returns a stored run's first finding; false without one.
+func (t *Tx) FirstFinding(ctx context.Context, traceID string) (probes.Finding, bool, error) {
+	r, err := one(query(ctx, t.tx, scanRun, `SELECT run FROM traces WHERE trace_id = ?`, traceID))
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	if err != nil || len(r.Result.Findings) == 0 {
+		return probes.Finding{}, false, err
+	}
+	return r.Result.Findings[0], true, nil
 }
 
-// LastGood returns the newest run that was up and started before, or ErrNotFound.
-func (t *Tx) LastGood(ctx context.Context, key probes.Key, before time.Time) (probes.Run, error) {
-	return lastGood(ctx, t.tx, key, before)
+// LastGoodTrace returns the newest run that was up and started before; "" when
+// there is none.
+func (t *Tx) LastGoodTrace(ctx context.Context, key probes.Key, before time.Time) (string, error) {
+	r, err := lastGood(ctx, t.tx, key, before)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return r.TraceID, err
 }
 
 // State returns a service's incident machine; the zero state when it has none.

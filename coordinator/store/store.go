@@ -81,6 +81,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := s.migrate(ctx, o.Logger); err != nil {
 		return nil, s.explain(fmt.Sprintf("preparing %s", path), err)
 	}
+	if err := s.release(ctx); err != nil {
+		return nil, s.explain("releasing deliveries", err)
+	}
 	return s, nil
 }
 

@@ -129,6 +129,7 @@ CREATE TABLE deliveries (
 	incident     TEXT NOT NULL,
 	route        TEXT NOT NULL,
 	state        TEXT NOT NULL,
+	claimed      INTEGER NOT NULL DEFAULT 0, -- 1 while this process has it in hand
 	attempts     INTEGER NOT NULL,
 	created      INTEGER NOT NULL,
 	next_attempt INTEGER NOT NULL,
