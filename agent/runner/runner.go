@@ -1,0 +1,315 @@
+// Package runner performs one run of a probe: a place to run in, the deadline,
+// survival of panics, what the prober may touch, redaction, evidence and the end
+// of the trace. Whatever a prober does, the run ends with an honest result.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/gengfu/gengfu/probes"
+)
+
+// Trace is one run's trace while it is written.
+type Trace interface {
+	probes.Recorder
+	ID() string // 32 hex digits
+	Traceparent(ctx context.Context) string
+	// End closes the trace with run.Result; when it returns nil the trace is safe.
+	End(ctx context.Context, run probes.Run) error
+}
+
+// Options configure a Runner. Agent, Vantage and Begin are required.
+type Options struct {
+	Agent   string            // the agent's name in the cluster
+	Vantage string            // under which its view counts
+	Labels  map[string]string // of the agent
+
+	// Begin opens a run's trace.
+	Begin func(ctx context.Context, run probes.Run) (context.Context, Trace)
+	// Keep stores evidence. Without it evidence stays in the result, with its data.
+	Keep func(ctx context.Context, e probes.Evidence) error
+	// Secret returns a secret's value. Without it there are none.
+	Secret func(name string) (string, error)
+	// Secrets returns further values to hide wherever they show up.
+	Secrets func() []string
+	// Unwell says why this agent's own eyes are not to be trusted now, or "".
+	Unwell func() string
+
+	Browser         probes.Browser // nil without the capability
+	Dial            func(ctx context.Context, network, addr string) (net.Conn, error)
+	Resolver        *net.Resolver // default net.DefaultResolver
+	UserAgentSuffix string        //
+
+	MaxConcurrent int           // runs without a browser at the same time; default 16
+	MaxBrowsers   int           // runs with a browser at the same time; default 2
+	Grace         time.Duration // for a prober past its deadline; default 2 s
+
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default slog.Default
+}
+
+// Stats count since New.
+type Stats struct {
+	Runs            uint64 // runs that ended with a result
+	Panics          uint64 // probers that panicked
+	Leaked          uint64 // probers that ignored their deadline
+	Starved         uint64 // runs that found no free place within their slot
+	EvidenceDropped uint64 // pieces of evidence that could not be kept
+}
+
+// Runner performs runs. It is safe for concurrent use.
+type Runner struct {
+	o        Options
+	plain    chan struct{} // places, held until a prober has really ended
+	browsers chan struct{}
+
+	runs, panics, leaked, starved, dropped atomic.Uint64
+}
+
+var (
+	errRunTimeout = errors.New("the probe's timeout is over")
+	errSlotOver   = errors.New("the slot is over")
+)
+
+// keepFor bounds keeping one piece of evidence and ending a trace. Both go on
+// when the agent is told to stop: a run that has a result is worth keeping.
+const keepFor = 15 * time.Second
+
+// New makes a Runner.
+func New(o Options) (*Runner, error) {
+	var errs []error
+	if o.Agent == "" || o.Vantage == "" {
+		errs = append(errs, fmt.Errorf("want an agent's name and vantage, got %q and %q", o.Agent, o.Vantage))
+	}
+	if o.Begin == nil {
+		errs = append(errs, errors.New("want Begin"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("making the runner: %w", err)
+	}
+	if o.Secret == nil {
+		o.Secret = func(name string) (string, error) {
+			return "", fmt.Errorf("secret %s: this agent has no secrets", name)
+		}
+	}
+	if o.Secrets == nil {
+		o.Secrets = func() []string { return nil }
+	}
+	if o.Unwell == nil {
+		o.Unwell = func() string { return "" }
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
+	}
+	if o.MaxConcurrent <= 0 {
+		o.MaxConcurrent = 16
+	}
+	if o.MaxBrowsers <= 0 {
+		o.MaxBrowsers = 2
+	}
+	if o.Grace <= 0 {
+		o.Grace = 2 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return &Runner{
+		o:        o,
+		plain:    make(chan struct{}, o.MaxConcurrent),
+		browsers: make(chan struct{}, o.MaxBrowsers),
+	}, nil
+}
+
+// Run performs one run and returns it with its result. The error is not nil only
+// when there is no trace of it: it could not be kept, or ctx ended before the
+// run began.
+func (r *Runner) Run(ctx context.Context, p probes.Probe, ch probes.Channel, rev string, slot time.Time, trig probes.Trigger) (probes.Run, error) {
+	run := probes.Run{
+		Key: p.Key, Slot: slot.UTC(), Every: p.Every, Channel: ch, Kind: p.Kind,
+		Agent: r.o.Agent, Vantage: r.o.Vantage, Labels: r.o.Labels,
+		Revision: rev, Trigger: trig,
+	}
+	release, starved, err := r.place(ctx, p, slot, trig)
+	if err != nil {
+		return run, fmt.Errorf("running %s: waiting for a free place: %w", p.Key, err)
+	}
+	started := r.o.Now()
+	run.Started, run.Late = started.UTC(), max(0, started.Sub(slot))
+
+	before := r.o.Unwell()
+	tctx, trace := r.o.Begin(ctx, run)
+	run.TraceID = trace.ID()
+	clean := newCleaner(r.o.Secrets())
+	if starved != nil {
+		r.starved.Add(1)
+		run.Result = *starved
+	} else {
+		run.Result = r.probe(tctx, p, trace, clean, release)
+		run.Took = max(0, r.o.Now().Sub(started))
+	}
+	run.Result = sane(clean.result(clipped(run.Result)))
+	for _, why := range []string{before, r.o.Unwell()} {
+		if why != "" {
+			run.Result = probes.Confess("self", "an agent that is well", clean.text(why))
+			break
+		}
+	}
+	kctx := context.WithoutCancel(tctx)
+	run.Result.Evidence = r.keep(kctx, run.Key, run.Result.Evidence)
+	r.runs.Add(1)
+	ectx, cancel := context.WithTimeout(kctx, keepFor)
+	defer cancel()
+	if err := trace.End(ectx, run); err != nil {
+		return run, fmt.Errorf("running %s: keeping its trace: %w", p.Key, err)
+	}
+	return run, nil
+}
+
+// Stats returns the counters.
+func (r *Runner) Stats() Stats {
+	return Stats{
+		Runs:            r.runs.Load(),
+		Panics:          r.panics.Load(),
+		Leaked:          r.leaked.Load(),
+		Starved:         r.starved.Load(),
+		EvidenceDropped: r.dropped.Load(),
+	}
+}
+
+// Close waits until no prober is left, also of those that ignored their
+// deadline, or until ctx ends. No run gets a place any more.
+func (r *Runner) Close(ctx context.Context) error {
+	for _, places := range []chan struct{}{r.plain, r.browsers} {
+		for i := range cap(places) {
+			select {
+			case places <- struct{}{}:
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for probers to end: %d of %d places are still taken: %w",
+					cap(places)-i, cap(places), context.Cause(ctx))
+			}
+		}
+	}
+	return nil
+}
+
+// place waits for a place to run in, no longer than the slot lasts. When there
+// is none the run has its result already: this agent has too much to do.
+func (r *Runner) place(ctx context.Context, p probes.Probe, slot time.Time, trig probes.Trigger) (release func(), starved *probes.Result, err error) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	places, what := r.plain, "runs"
+	if slices.Contains(p.Needs, probes.CapabilityBrowser) {
+		places, what = r.browsers, "browser runs"
+	}
+	wctx := ctx
+	if trig != probes.TriggerManual {
+		// At least a moment, also for a request that comes at the slot's very end.
+		left := max(time.Second, slot.Add(p.Every).Sub(r.o.Now()))
+		var cancel context.CancelFunc
+		wctx, cancel = context.WithTimeoutCause(ctx, left, errSlotOver)
+		defer cancel()
+	}
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil, nil
+	case <-wctx.Done():
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		result := probes.Confess("queue", "a free place within the slot", fmt.Sprintf("all %d places for %s stayed taken", cap(places), what))
+		return nil, &result, nil
+	}
+}
+
+type outcome struct {
+	result probes.Result
+	err    error
+}
+
+// probe lets the prober look. It returns at the latest a grace after the
+// deadline; the place is released when the prober is really done.
+func (r *Runner) probe(ctx context.Context, p probes.Probe, trace Trace, clean *cleaner, release func()) probes.Result {
+	rctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, errRunTimeout)
+	defer cancel()
+	rec := &recorder{to: trace, clean: clean}
+	defer rec.close()
+	env := probes.Env{
+		Dial:     r.o.Dial,
+		Resolver: r.o.Resolver,
+		Secret: func(name string) (string, error) {
+			value, err := r.o.Secret(name)
+			if err == nil {
+				clean.hide(value)
+			}
+			return value, err
+		},
+		Record:          rec,
+		Traceparent:     trace.Traceparent,
+		UserAgentSuffix: r.o.UserAgentSuffix,
+	}
+	if r.o.Browser != nil && slices.Contains(p.Needs, probes.CapabilityBrowser) {
+		env.Browser = r.o.Browser
+	}
+
+	done := make(chan outcome, 1)
+	go func() { // Close waits for it by its place
+		defer release()
+		done <- r.survive(rctx, p, env, clean)
+	}()
+	select {
+	case out := <-done:
+		return judge(rctx, out)
+	case <-rctx.Done():
+	}
+	grace := time.NewTimer(r.o.Grace)
+	defer grace.Stop()
+	select {
+	case out := <-done:
+		return judge(rctx, out)
+	case <-grace.C:
+	}
+	r.leaked.Add(1)
+	r.o.Logger.Error("a prober ignored its deadline", "probe", p.Key, "kind", p.Kind, "timeout", p.Timeout)
+	return probes.Confess("run", "a prober that ends by its timeout", fmt.Sprintf("kind %s still ran %v after it", p.Kind, r.o.Grace))
+}
+
+// survive runs the prober and makes a panic the run's result, not the process's end.
+func (r *Runner) survive(ctx context.Context, p probes.Probe, env probes.Env, clean *cleaner) (out outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panics.Add(1)
+			text := clean.text(fmt.Sprint(v))
+			r.o.Logger.Error("a prober panicked", "probe", p.Key, "kind", p.Kind, "panic", text, "stack", clean.text(string(debug.Stack())))
+			out = outcome{result: probes.Confess("run", "a prober that does not panic", text)}
+		}
+	}()
+	result, err := p.Prober.Probe(ctx, env)
+	return outcome{result, err}
+}
+
+// judge turns a prober's say into a result.
+func judge(ctx context.Context, out outcome) probes.Result {
+	if out.err != nil {
+		return probes.Confess("run", "an agent that can look", out.err.Error())
+	}
+	// The agent is being stopped: what looks like an outage is our own doing.
+	if out.result.Verdict != probes.Up && ctx.Err() != nil && !errors.Is(context.Cause(ctx), errRunTimeout) {
+		return probes.Confess("run", "time to finish", fmt.Sprint("the agent was stopped: ", context.Cause(ctx)))
+	}
+	return out.result
+}
