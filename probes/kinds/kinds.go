@@ -1,0 +1,14 @@
+// Package kinds is the table of all kinds of probes: one line each.
+package kinds
+
+import (
+	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/httpprobe"
+)
+
+// All returns the table, ordered by name. The caller may change it.
+func All() []probes.Kind {
+	return []probes.Kind{
+		httpprobe.Kind,
+	}
+}
