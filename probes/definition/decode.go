@@ -114,10 +114,10 @@ func (d *decoder) custom(n *node, v reflect.Value, path string) bool {
 			}
 			return nil
 		})
-		at := Mistake{File: d.file, Line: n.line, Column: n.col}
-		for _, m := range flatten(err, at) {
-			if m.Line == n.line && m.Column == n.col && path != "" && !strings.HasPrefix(m.Text, path) {
-				m.Text = path + ": " + m.Text
+		for _, m := range flatten(err, Mistake{Line: n.line, Column: n.col}) {
+			if m.File == "" { // the type's own words, without a position
+				d.wrong(m.Line, m.Column, path, "%s", m.Text)
+				continue
 			}
 			d.mistakes = append(d.mistakes, m)
 		}
