@@ -1,0 +1,182 @@
+package dashboards
+
+import (
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gengfu/gengfu/coordinator/alert"
+	"github.com/gengfu/gengfu/coordinator/availability"
+	"github.com/gengfu/gengfu/coordinator/incident"
+	"github.com/gengfu/gengfu/coordinator/view"
+	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/wording"
+)
+
+var verbs = regexp.MustCompile(`%[a-z]`)
+
+func TestEveryTextIsThereInBothLanguages(t *testing.T) {
+	for key, m := range messages {
+		require.NotEmpty(t, m.zh, key)
+		require.NotEmpty(t, m.en, key)
+		require.Equal(t, verbs.FindAllString(m.zh, -1), verbs.FindAllString(m.en, -1), key)
+	}
+}
+
+func TestEveryTextThatIsAskedForExistsAndNoneIsLeftOver(t *testing.T) {
+	used := map[string]bool{}
+	prefixes := map[string]bool{}
+	note := func(source, pattern string, into map[string]bool) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(source, -1) {
+			into[m[1]] = true
+		}
+	}
+	pages, err := fs.Glob(files, "*.html")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	for _, name := range pages {
+		data, err := fs.ReadFile(files, name)
+		require.NoError(t, err)
+		note(string(data), `\.T "([^"]+)"`, used)
+		note(string(data), `\.Word "([^"]+)"`, prefixes)
+	}
+	sources, err := fs.Glob(os.DirFS("."), "*.go")
+	require.NoError(t, err)
+	for _, name := range sources {
+		if strings.HasSuffix(name, "_test.go") || name == "messages.go" {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		require.NoError(t, err)
+		note(string(data), `\.t\("([^"]+)"`, used)
+		note(string(data), `(?:text|took)\("([^"]+)"`, used)
+		note(string(data), `s\.say\(w, r, [\w.]+, "([^"]+)"`, used)
+		note(string(data), `s\.say\(w, r, [\w.]+, "[^"]+", "([^"]+)"`, used)
+		note(string(data), `\.word\("([^"]+)"`, prefixes)
+	}
+	// Ago builds its keys from two parts.
+	prefixes["ago."], prefixes["in."] = true, true
+	for key := range used {
+		require.Contains(t, messages, key)
+	}
+	for key := range messages {
+		if used[key] {
+			continue
+		}
+		found := false
+		for prefix := range prefixes {
+			found = found || strings.HasPrefix(key, prefix)
+		}
+		require.True(t, found, "text %q is used nowhere", key)
+	}
+}
+
+func TestClosedListsHaveTheirWords(t *testing.T) {
+	has := func(prefix string, ids ...string) {
+		for _, id := range ids {
+			require.Contains(t, messages, prefix+id)
+		}
+	}
+	for _, r := range []availability.Reason{availability.ReasonAgreed, availability.ReasonPartial, availability.ReasonTooFew, availability.ReasonTie, availability.ReasonNoVoice} {
+		has("reason.", string(r))
+	}
+	has("grade.", string(incident.GradeOrdinary), string(incident.GradeMajor))
+	has("life.", string(probes.LifeDraft), string(probes.LifePublished), string(probes.LifeRetired))
+	has("delivery.", string(alert.StatePending), string(alert.StateSent), string(alert.StateSilenced), string(alert.StateFailed))
+	has("event.", string(alert.EventOpened), string(alert.EventMajor), string(alert.EventResolved), string(alert.EventTest))
+	has("clock.", "resolve_2h", "respond_8h", "report_24h")
+	has("note.", "opened", "resolved", "major", "ack", "note", "alert")
+}
+
+func TestTimesAsPeopleSayThem(t *testing.T) {
+	at := time.Date(2026, 11, 25, 2, 42, 17, 0, time.UTC)
+	p := &page{Lang: wording.ZH, Now: at}
+	for d, want := range map[time.Duration]string{
+		0: "刚刚", 42 * time.Second: "42秒前", 3*time.Minute + 59*time.Second: "3分钟前", 5 * time.Hour: "5小时前", 50 * time.Hour: "2天前", -90 * time.Second: "1分钟后",
+	} {
+		require.Equal(t, want, p.Ago(at.Add(-d)).Text)
+	}
+	require.Equal(t, "2026-11-25 10:42:17", p.Ago(at).Exact)
+	require.Equal(t, "10:42:17", p.At(at).Text)
+	// 16:30 UTC is already the next day in Shanghai.
+	require.Equal(t, "11-24 23:59", p.At(time.Date(2026, 11, 24, 15, 59, 0, 0, time.UTC)).Text)
+	require.Equal(t, "00:00:00", p.At(time.Date(2026, 11, 24, 16, 0, 0, 0, time.UTC)).Text)
+	require.Equal(t, none, p.Ago(time.Time{}).Text)
+	require.Equal(t, "已超时 2分", p.Until(at.Add(-2*time.Minute)).Text)
+	require.Equal(t, "剩余 1小时23分", p.Until(at.Add(83*time.Minute)).Text)
+}
+
+func TestOnlyWebAddressesBecomeLinks(t *testing.T) {
+	p := &page{}
+	for _, u := range []string{"javascript:alert(1)", "data:text/html,x", "//evil.example", "ftp://x.example/", "http:", "https:///x", " https://x.example", "\x00https://x.example", "HtTpX://x", ""} {
+		require.Empty(t, p.Web(u), u)
+	}
+	require.Equal(t, "https://www.rsj.example/a?b=c", p.Web("https://www.rsj.example/a?b=c"))
+	for _, link := range []string{"//evil.example", `/\evil.example`, "javascript:x", ""} {
+		href, _ := p.linkOf(link)
+		require.Empty(t, href, link)
+	}
+}
+
+func TestAFigureNeverLooksBetterThanItWas(t *testing.T) {
+	p := &page{Lang: wording.ZH}
+	share := 0.99995
+	require.Equal(t, "99.99%", p.Pct(&share))
+	require.Equal(t, "无数据", p.Pct(nil))
+}
+
+func TestAChartLeavesGapsWhereNobodyLooked(t *testing.T) {
+	at := time.Date(2026, 11, 25, 2, 0, 0, 0, time.UTC)
+	p := &page{Lang: wording.ZH, Now: at}
+	s := view.Series{Vantage: "a"}
+	for k := range 360 {
+		when := at.Add(-6*time.Hour + time.Duration(k)*time.Minute)
+		if k >= 100 && k < 160 {
+			continue
+		}
+		v := probes.Up
+		if k == 200 {
+			v = probes.Down // says nothing of speed
+		}
+		ms := 100.0
+		if v == probes.Down {
+			ms = 90_000
+		}
+		s.Points = append(s.Points, view.Point{At: when, MS: ms, Verdict: v, TraceID: "t"})
+	}
+	c := p.chartOf([]view.Series{s}, time.Minute)
+	require.Len(t, c.Lines, 1)
+	require.Equal(t, 2, strings.Count(c.Lines[0].Middle, "M"), "one stretch before the gap, one after")
+	require.Len(t, c.Marks, 1)
+	require.Equal(t, "100 ms", c.Y[len(c.Y)-1].Text, "a failure must not stretch the axis")
+	require.True(t, p.chartOf(nil, time.Minute).Empty)
+}
+
+func TestAWaterfallStaysInsideItsTrackAndFoldsLongOnes(t *testing.T) {
+	p := &page{Lang: wording.ZH}
+	at := time.Date(2026, 11, 25, 2, 0, 0, 0, time.UTC)
+	spans := []probes.Span{{ID: "1", Name: "root", Start: at, Took: time.Second}}
+	parent := "1"
+	for k := range 200 {
+		id := string(rune('a'+k%26)) + string(rune('0'+k/26))
+		spans = append(spans, probes.Span{ID: id, Parent: parent, Name: "dns", Start: at.Add(time.Duration(k) * 6 * time.Millisecond), Took: time.Duration(k) * time.Microsecond})
+		if k < 20 {
+			parent = id
+		}
+	}
+	w := p.waterfallOf(spans)
+	require.Len(t, w.Rows, foldAfter)
+	require.Len(t, w.More, len(spans)-foldAfter)
+	for _, r := range append(w.Rows, w.More...) {
+		require.GreaterOrEqual(t, r.X, 0.0)
+		require.LessOrEqual(t, r.X+r.W, trackW+1e-6)
+		require.LessOrEqual(t, r.Depth, maxDepth)
+	}
+	require.Equal(t, "域名解析", w.Rows[1].Name)
+	require.Empty(t, p.waterfallOf(nil).Rows)
+}
