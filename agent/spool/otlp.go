@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -42,7 +43,7 @@ type OTLPOptions struct {
 	Targets func() []Target // the live coordinators, best first
 	Token   string          // the bearer token of agents
 	Timeout time.Duration   // of one attempt at one coordinator; 0 is 10 s
-	Logger  *slog.Logger
+	Logger  *slog.Logger    // nil is silent
 }
 
 // OTLP sends traces by OTLP/gRPC and evidence by HTTP PUT to whichever
@@ -52,6 +53,7 @@ type OTLP struct {
 	o       OTLPOptions
 	http    *http.Client
 	partial rate.Sometimes // a coordinator may refuse spans in every batch
+	refused atomic.Int64
 
 	mu    sync.Mutex // guards what follows
 	conns map[string]*grpc.ClientConn
@@ -64,6 +66,9 @@ var _ Sender = (*OTLP)(nil)
 func NewOTLP(o OTLPOptions) *OTLP {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &OTLP{
 		o: o,
@@ -187,13 +192,18 @@ func (s *OTLP) export(ctx context.Context, t Target, req *collectorpb.ExportTrac
 	if err != nil {
 		return exportError(t.OTLP, err)
 	}
-	if p := resp.GetPartialSuccess(); p.GetRejectedSpans() > 0 && s.o.Logger != nil {
+	if p := resp.GetPartialSuccess(); p.GetRejectedSpans() > 0 {
+		all := s.refused.Add(p.GetRejectedSpans())
 		s.partial.Do(func() {
-			s.o.Logger.Warn("coordinator refused spans", "coordinator", t.OTLP, "spans", p.GetRejectedSpans(), "reason", probes.Excerpt(p.GetErrorMessage()))
+			s.o.Logger.Warn("coordinator refused spans", "coordinator", t.OTLP, "spans", p.GetRejectedSpans(), "refused_in_all", all,
+				"reason", probes.Excerpt(p.GetErrorMessage()))
 		})
 	}
 	return nil
 }
+
+// Refused is how many spans coordinators took delivery of and would not keep.
+func (s *OTLP) Refused() int64 { return s.refused.Load() }
 
 func exportError(addr string, err error) error {
 	st := status.Convert(err)
