@@ -135,10 +135,11 @@ func TestPackAndUnpack(t *testing.T) {
 	rev := definition.Revision{Seq: 3, Commit: "abc", Subject: "改", Accepted: time.Now()}
 	c, err := definition.Compile(rev, files, fakeKinds)
 	require.NoError(t, err)
-	body, digest, err := definition.Pack(c.Revision, files)
+	body, digest, err := definition.Pack(c.Revision, append(files, definition.File{Path: "README.md"}, definition.File{Path: "charts/x.yaml"}))
 	require.NoError(t, err)
 	require.Equal(t, c.Revision.Digest, digest)
 	require.NotContains(t, string(body), "README.md")
+	require.NotContains(t, string(body), "charts")
 
 	gotRev, gotFiles, err := definition.Unpack(body)
 	require.NoError(t, err)
@@ -174,6 +175,9 @@ func TestMistakesAcrossFiles(t *testing.T) {
 		{"same id", []definition.File{{Path: "services/b.yaml", Data: []byte(other)}, {Path: "services/a.yaml", Data: []byte(demo)}},
 			`services/b.yaml:1:5: id: "demo" is already the id of the service in services/a.yaml:1; ids are unique in the whole repository: rename one`},
 		{"same file", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "services/a.yaml", Data: []byte(demo)}}, "services/a.yaml: the file is given twice"},
+		{"same file thrice", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "services/a.yaml", Data: []byte(demo)}, {Path: "services/a.yaml", Data: []byte(demo)}}, "services/a.yaml: the file is given twice"},
+		{"no time at all", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "silences/a.yaml", Data: []byte("services: [demo]\nfrom: 2026-11-25 08:00\nto: 2026-11-25T00:00:00Z\nreason: x")}},
+			"silences/a.yaml:3:5: to: want a time after from (2026-11-25 08:00), got 2026-11-25T00:00:00Z"},
 		{"two calendars", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "calendar.yaml", Data: []byte("rounds: []")}, {Path: "calendar.yml", Data: []byte("rounds: []")}},
 			"calendar.yml: want one such file, got calendar.yaml too; delete one"},
 		{"too large", []definition.File{{Path: "services/a.yaml", Data: make([]byte, definition.MaxFileSize+1)}}, "services/a.yaml: want at most 1048576 bytes, got 1048577; split the file"},
@@ -187,6 +191,19 @@ func TestMistakesAcrossFiles(t *testing.T) {
 	}
 	_, err := definition.Compile(definition.Revision{}, make([]definition.File, definition.MaxFiles+1), fakeKinds)
 	require.EqualError(t, err, "services: want at most 5000 files, got 5001; split the repository")
+}
+
+func TestTimeouts(t *testing.T) {
+	for schedule, want := range map[string]time.Duration{
+		"every: 5s": 4 * time.Second, "every: 30s": 24 * time.Second, "every: 1h": 30 * time.Second,
+		"every: 10s, timeout: 10s": 10 * time.Second, "every: 5m, timeout: 1s": time.Second,
+	} {
+		src := strings.Replace(demo, "every: 30s", schedule, 1)
+		c, err := definition.Compile(definition.Revision{}, []definition.File{{Path: "services/a.yaml", Data: []byte(src)}}, fakeKinds)
+		require.NoError(t, err, schedule)
+		require.Equal(t, want, c.Probes()[0].Timeout, schedule)
+		require.Equal(t, want, c.Probes()[0].Prober.(fake).timeout, schedule)
+	}
 }
 
 func TestMistakesAreBounded(t *testing.T) {

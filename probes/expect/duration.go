@@ -55,9 +55,9 @@ func rewriteDurations(src string) (string, []shift) {
 }
 
 // durationAt returns the duration literal at the start of s, or "". A number
-// that continues a name, a member or another number is not one.
+// that continues a name or another number is not one.
 func durationAt(s string, before rune) string {
-	if wordRune(before) || before == '.' {
+	if wordRune(before) {
 		return ""
 	}
 	literal := durationLiteral.FindString(s)
