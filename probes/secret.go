@@ -22,19 +22,23 @@ func SecretNames(s string) []string {
 	return slices.Compact(names)
 }
 
-// Expand replaces every ${secret:NAME} in s by its value.
+// Expand replaces every ${secret:NAME} in s by its value. A value is taken as it
+// is: what it holds is never expanded in turn.
 func Expand(s string, secret func(name string) (string, error)) (string, error) {
 	if !strings.Contains(s, "${secret:") {
 		return s, nil
 	}
+	values := map[string]string{}
 	for _, name := range SecretNames(s) {
 		value, err := secret(name)
 		if err != nil {
 			return "", fmt.Errorf("expanding ${secret:%s}: %w", name, err)
 		}
-		s = strings.ReplaceAll(s, "${secret:"+name+"}", value)
+		values[name] = value
 	}
-	return s, nil
+	return secretRef.ReplaceAllStringFunc(s, func(ref string) string {
+		return values[secretRef.FindStringSubmatch(ref)[1]]
+	}), nil
 }
 
 // Masked replaces secret values in texts.
@@ -52,11 +56,7 @@ func NewRedactor(values []string) *Redactor {
 			continue
 		}
 		r.values = append(r.values, v)
-		quoted, _ := json.Marshal(v) // a string always encodes
-		for _, escaped := range []string{
-			url.QueryEscape(v), url.PathEscape(v), html.EscapeString(v),
-			string(quoted[1 : len(quoted)-1]),
-		} {
+		for _, escaped := range forms(v) {
 			if escaped != v && !slices.Contains(r.values, escaped) {
 				r.values = append(r.values, escaped)
 			}
@@ -65,6 +65,20 @@ func NewRedactor(values []string) *Redactor {
 	// The longest first, so that a secret that holds another is hidden whole.
 	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
 	return r
+}
+
+// forms are the ways in which sites and programs write v back.
+func forms(v string) []string {
+	out := []string{url.QueryEscape(v), url.PathEscape(v), html.EscapeString(v)}
+	for _, safe := range []bool{true, false} {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(safe)
+		if e.Encode(v) == nil {
+			out = append(out, strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(b.String()), `"`), `"`))
+		}
+	}
+	return out
 }
 
 var identity = regexp.MustCompile(`\b\d{17}[\dXx]\b|\b1[3-9]\d{9}\b`)

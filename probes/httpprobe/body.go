@@ -25,7 +25,7 @@ func readBounded(body io.Reader, encoding string, limit int64) (b []byte, cut bo
 	if int64(len(b)) > limit {
 		return b[:limit], true, nil
 	}
-	if err != nil && wire.N == 0 {
+	if wire.N <= 0 {
 		// Our own bound cut the compressed stream, not the peer.
 		return b, true, nil
 	}

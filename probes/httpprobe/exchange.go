@@ -55,6 +55,9 @@ func (r *run) exchange(ctx context.Context) (*reply, *probes.Failure, error) {
 		out.ask = next
 		var location string
 		err := r.env.Record.Step(ctx, out.step, func(ctx context.Context) error {
+			// A page that sets a cookie and redirects to itself is no loop: the
+			// cookie differs.
+			seen[h.state(h.ask)] = true
 			var err error
 			if location, err = h.do(ctx); err != nil || location == "" {
 				return err
@@ -85,8 +88,6 @@ func (h *hop) redirected(location string, seen map[string]bool) (ask, error) {
 	if err != nil {
 		return ask{}, &probes.Failure{Class: probes.ClassRedirect, Want: "a redirect to follow", Got: fmt.Sprintf("status %d to %s: %v", h.status, shown, err)}
 	}
-	// A page that sets a cookie and redirects to itself is no loop: the cookie differs.
-	seen[h.state(h.ask)] = true
 	if seen[h.state(next)] {
 		return ask{}, &probes.Failure{Class: probes.ClassRedirect, Want: "a redirect to an end", Got: "a loop back to " + shown}
 	}

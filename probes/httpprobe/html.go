@@ -53,7 +53,7 @@ var void = map[atom.Atom]bool{
 // reader walks a document's tokens: linear in its size, whatever its nesting.
 type reader struct {
 	title, text strings.Builder
-	titled      bool   // a title was read
+	titled      bool   // a title was read; a second one is not seen
 	inTitle     bool   //
 	skip        string // inside this unseen or hidden element
 	depth       int    // and that many elements of its name
@@ -112,10 +112,9 @@ func (r *reader) open(t html.Token) {
 		if t.Data == r.skip {
 			r.depth++
 		}
-	case t.DataAtom == atom.Title:
-		// Only the document's own; an svg's is no title.
-		r.inTitle = !r.titled
-	case (unseen[t.DataAtom] || hidden(t)) && !void[t.DataAtom]:
+	case t.DataAtom == atom.Title && !r.titled:
+		r.inTitle = true
+	case (unseen[t.DataAtom] || t.DataAtom == atom.Title || hidden(t)) && !void[t.DataAtom]:
 		r.skip, r.depth = t.Data, 1
 	default:
 		r.breakLine(t.DataAtom)

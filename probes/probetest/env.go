@@ -39,6 +39,25 @@ func Env(t testing.TB, names map[string]netip.Addr, secrets map[string]string) (
 // names and answers NXDOMAIN to all others. The server ends with the test.
 func Resolver(t testing.TB, names map[string]netip.Addr) *net.Resolver {
 	t.Helper()
+	all := map[string][]netip.Addr{}
+	for name, addr := range names {
+		all[name] = []netip.Addr{addr}
+	}
+	return resolver(t, all)
+}
+
+// Addresses makes a resolver like Resolver that knows one name with several addresses.
+func Addresses(t testing.TB, name string, addrs ...string) *net.Resolver {
+	t.Helper()
+	all := map[string][]netip.Addr{}
+	for _, a := range addrs {
+		all[name] = append(all[name], netip.MustParseAddr(a))
+	}
+	return resolver(t, all)
+}
+
+func resolver(t testing.TB, names map[string][]netip.Addr) *net.Resolver {
+	t.Helper()
 	var lc net.ListenConfig
 	conn, err := lc.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -55,7 +74,7 @@ func Resolver(t testing.TB, names map[string]netip.Addr) *net.Resolver {
 	}}
 }
 
-func serveNames(conn net.PacketConn, names map[string]netip.Addr) {
+func serveNames(conn net.PacketConn, names map[string][]netip.Addr) {
 	buf := make([]byte, 4096)
 	for {
 		n, from, err := conn.ReadFrom(buf)
@@ -72,22 +91,25 @@ func serveNames(conn net.PacketConn, names map[string]netip.Addr) {
 	}
 }
 
-func answer(query []byte, names map[string]netip.Addr) ([]byte, error) {
+func answer(query []byte, names map[string][]netip.Addr) ([]byte, error) {
 	var m dnsmessage.Message
 	if err := m.Unpack(query); err != nil || len(m.Questions) != 1 {
 		return nil, errors.New("not one question")
 	}
 	q := m.Questions[0]
-	addr, known := names[strings.TrimSuffix(q.Name.String(), ".")]
+	addrs, known := names[strings.TrimSuffix(q.Name.String(), ".")]
 	m.Response, m.Authoritative, m.Additionals = true, true, nil
-	head := dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 1}
-	switch {
-	case !known:
+	if !known {
 		m.RCode = dnsmessage.RCodeNameError
-	case q.Type == dnsmessage.TypeA && addr.Is4():
-		m.Answers = []dnsmessage.Resource{{Header: head, Body: &dnsmessage.AResource{A: addr.As4()}}}
-	case q.Type == dnsmessage.TypeAAAA && addr.Is6():
-		m.Answers = []dnsmessage.Resource{{Header: head, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}}}
+	}
+	head := dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 1}
+	for _, addr := range addrs {
+		switch {
+		case q.Type == dnsmessage.TypeA && addr.Is4():
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AResource{A: addr.As4()}})
+		case q.Type == dnsmessage.TypeAAAA && addr.Is6():
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}})
+		}
 	}
 	return m.Pack()
 }

@@ -116,6 +116,9 @@ func Finding(l Lang, f probes.Finding) string {
 
 // Duration is a length as people say it: 「1小时23分」, 「45秒」, 「320毫秒」.
 func Duration(l Lang, d time.Duration) string {
+	if d < 0 {
+		return "-" + Duration(l, -d)
+	}
 	if l == EN {
 		if d < time.Second {
 			return fmt.Sprintf("%d ms", d.Milliseconds())
@@ -123,8 +126,6 @@ func Duration(l Lang, d time.Duration) string {
 		return d.Round(time.Second).String()
 	}
 	switch {
-	case d < 0:
-		return "-" + Duration(l, -d)
 	case d < time.Second:
 		return fmt.Sprintf("%d毫秒", d.Milliseconds())
 	case d < time.Minute:

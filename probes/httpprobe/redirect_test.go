@@ -1,0 +1,144 @@
+package httpprobe_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gengfu/gengfu/probes"
+)
+
+func TestRedirectsAreSteps(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/":
+			http.Redirect(w, r, "/login?to=1", http.StatusFound)
+		case "/login":
+			http.SetCookie(w, &http.Cookie{Name: "sid", Value: "1", Path: "/"})
+			http.Redirect(w, r, "/home", http.StatusSeeOther)
+		default:
+			if _, err := r.Cookie("sid"); err != nil {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			send(200, utf8HTML, hall)(w, r)
+		}
+	})
+	r, rec := probe(t, fmt.Sprintf("request: %s/\nexpect: ['redirects == 2', \"url endsWith '/home'\"]", url))
+	require.Equal(t, probes.Up, r.Verdict, "%+v", r.Findings)
+	require.Equal(t, url+"/home", r.URL)
+	require.InDelta(t, 2, r.Measures["redirects"], 0)
+	names := rec.Names()
+	require.Contains(t, names, "redirect 1/connect", "every hop has a connection of its own")
+	require.Contains(t, names, "redirect 2/body")
+	require.NotContains(t, names, "request/body")
+}
+
+func TestRedirectFailures(t *testing.T) {
+	var url string
+	url = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/loop":
+			http.Redirect(w, r, "/loop2", http.StatusFound)
+		case path == "/loop2":
+			http.Redirect(w, r, "/loop", http.StatusFound)
+		case strings.HasPrefix(path, "/deep"):
+			http.Redirect(w, r, path+"r", http.StatusFound)
+		case path == "/app":
+			w.Header().Set("Location", "weixin://dl/business")
+			w.WriteHeader(http.StatusFound)
+		case path == "/bad":
+			w.Header().Set("Location", "http://[::1")
+			w.WriteHeader(http.StatusFound)
+		case path == "/once":
+			// A session cookie set on the way back to the same page is no loop.
+			if _, err := r.Cookie("s"); err == nil {
+				send(200, utf8HTML, hall)(w, r)
+				return
+			}
+			http.SetCookie(w, &http.Cookie{Name: "s", Value: "1"})
+			http.Redirect(w, r, "/once", http.StatusFound)
+		case path == "/gone":
+			http.Redirect(w, r, "http://nowhere.example.test/", http.StatusFound)
+		case path == "/nothing":
+			w.WriteHeader(http.StatusFound)
+		}
+	})
+	for _, tt := range []struct {
+		path, rest string
+		class      probes.Class
+		step, got  string
+	}{
+		{"/loop", "", probes.ClassRedirect, "redirect 1", "a loop back to /loop"},
+		{"/deep", "", probes.ClassRedirect, "redirect 10", "one more, to"},
+		{"/deep", "follow: 3", probes.ClassRedirect, "redirect 3", "one more, to"},
+		{"/app", "", probes.ClassRedirect, "request", "weixin://dl/business"},
+		{"/bad", "", probes.ClassRedirect, "request", "no address"},
+		{"/gone", "", probes.ClassDNS, "redirect 1", ""},
+		{"/once", "", "", "", ""},
+		{"/nothing", "", "", "", ""},
+		{"/loop", "follow: false", "", "", ""},
+		{"/once", "follow: true", "", "", ""},
+	} {
+		t.Run(tt.path+tt.rest, func(t *testing.T) {
+			r, _ := probe(t, fmt.Sprintf("request: {url: %q, %s}", url+tt.path, tt.rest))
+			require.Equal(t, tt.class, r.Class, "%+v", r.Findings)
+			if tt.class != "" {
+				require.Equal(t, probes.Down, r.Verdict)
+				require.Equal(t, tt.step, r.Findings[0].Step)
+				require.Contains(t, r.Findings[0].Got, tt.got)
+			}
+		})
+	}
+}
+
+func TestMethodsOverRedirects(t *testing.T) {
+	for status, want := range map[int]string{
+		http.StatusFound:             "GET  ",
+		http.StatusMovedPermanently:  "GET  ",
+		http.StatusSeeOther:          "GET  ",
+		http.StatusTemporaryRedirect: "POST text/plain; charset=utf-8 hello",
+		http.StatusPermanentRedirect: "POST text/plain; charset=utf-8 hello",
+	} {
+		var got string
+		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/" {
+				http.Redirect(w, r, "/next", status)
+				return
+			}
+			b := make([]byte, 100)
+			n, _ := r.Body.Read(b)
+			got = r.Method + " " + r.Header.Get("Content-Type") + " " + string(b[:n])
+		})
+		r, _ := probe(t, fmt.Sprintf("request: {url: %q, body: hello}", url+"/"))
+		require.Equal(t, probes.Up, r.Verdict)
+		require.Equal(t, want, got, "status %d", status)
+	}
+}
+
+func TestCredentialsStayAtTheirOrigin(t *testing.T) {
+	var got http.Header
+	other := strings.Replace(serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header }), host, "sso.example.test", 1)
+	status := http.StatusFound
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other, status) })
+	r, _ := probe(t, fmt.Sprintf(`
+request:
+  url: %s
+  basic: {user: u, password: "${secret:PASSWORD}"}
+  headers: {X-Token: "${secret:TOKEN}", Cookie: a=b, X-Area: "110000"}
+`, url))
+	require.Equal(t, probes.Up, r.Verdict)
+	require.Empty(t, got.Get("Authorization"))
+	require.Empty(t, got.Get("X-Token"))
+	require.Empty(t, got.Get("Cookie"))
+	require.Equal(t, "110000", got.Get("X-Area"))
+
+	status, got = http.StatusTemporaryRedirect, nil
+	r, _ = probe(t, fmt.Sprintf(`{request: {url: %q, json: {token: "${secret:TOKEN}"}}}`, url))
+	require.Equal(t, probes.ClassRedirect, r.Class)
+	require.Contains(t, r.Findings[0].Got, "secrets")
+	require.Nil(t, got)
+}

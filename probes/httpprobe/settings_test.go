@@ -1,0 +1,88 @@
+package httpprobe_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/definition"
+	"github.com/gengfu/gengfu/probes/httpprobe"
+)
+
+// compile makes a catalog of one service with one http probe.
+func compile(keys string) (*definition.Catalog, error) {
+	text := "id: hall\nname: 大厅\nchannel: portal\nurl: https://hall.example.test/grbs\nprobes:\n  - id: page\n    kind: http\n    every: 1m\n    timeout: 10s\n"
+	for line := range strings.Lines(strings.Trim(keys, "\n")) {
+		text += "    " + strings.TrimRight(line, "\n") + "\n"
+	}
+	return definition.Compile(definition.Revision{Commit: strings.Repeat("a", 40)},
+		[]definition.File{{Path: "services/hall.yaml", Data: []byte(text)}}, []probes.Kind{httpprobe.Kind})
+}
+
+func TestDefinitions(t *testing.T) {
+	for _, keys := range []string{
+		"request: ${service.url}",
+		"request: https://政务.example.test/查询?a=b",
+		"request: {url: \"${service.url}/${secret:PATH}?k=${secret:KEY}\", method: post, json: {a: [1, \"${secret:KEY}\"]}}",
+		"request: {url: \"${service.url}\", follow: 3}",
+		"request: {url: \"${service.url}\", follow: false, basic: {user: u, password: \"${secret:P}\"}, headers: {X-A: b}}",
+		"request: ${service.url}\nrules: off",
+		"request: ${service.url}\nrules: false",
+		"request: ${service.url}\nrules: [soft_404, maintenance]\ncharset: GBK\nmax_body: 1000\nca_file: /etc/ca.pem",
+		"request: ${service.url}\nbusiness: {path: head.code, ok: [0, \"0000\", true]}\nexpect: [\"json.code == '0'\"]\nwarn: [\"latency < 800ms\"]",
+	} {
+		c, err := compile(keys)
+		require.NoError(t, err, keys)
+		require.Len(t, c.Probes(), 1)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	for _, tt := range []struct {
+		name, keys string
+		want       []string // "line:column: text begins"
+	}{
+		{"no request", `expect: ["status == 200"]`, []string{"6:5: request: want the address to ask for, got none; write request: ${service.url}"}},
+		{"request without an address", `request: {method: GET}`, []string{"10:14: request: want the address"}},
+		{"unknown key", `request: {url: "http://a.test/", urll: x}`, []string{"10:38: request.urll: unknown key"}},
+		{"unknown method", `request: {url: "http://a.test/", method: FETCH}`, []string{`10:46: request.method: want one of GET, HEAD, POST`}},
+		{"another scheme", `request: {url: "ftp://a.test/"}`, []string{`10:20: request.url: want an address such as https://host/path, got "ftp://a.test/"`}},
+		{"no host", `request: {url: "https:///x"}`, []string{`10:20: request.url: want an address`}},
+		{"broken address", `request: {url: "http://[::1"}`, []string{`10:20: request.url: want an address`}},
+		{"user in the address", `request: {url: "http://u:p@a.test/"}`, []string{`10:20: request.url: want an address`}},
+		{"two bodies", `request: {url: "http://a.test/", json: {a: b}, body: x}`, []string{`10:14: request: want one of json, form and body, got 2 of them`}},
+		{"body in a GET", `request: {url: "http://a.test/", method: GET, body: x}`, []string{`10:46: request.method: want a method that carries a body, got GET; write method: POST`}},
+		{"header of the transport", `request: {url: "http://a.test/", headers: {content-length: "5"}}`, []string{`10:64: request.headers.content-length: want a header of the application`}},
+		{"broken header", `request: {url: "http://a.test/", headers: {"X A": "a\nb"}}`, []string{`10:55: request.headers.X A: want a header's name`, `10:55: request.headers.X A: want a value on one line`}},
+		{"user without a name", `request: {url: "http://a.test/", basic: {password: x}}`, []string{`10:45: request.basic: want a user and a password`}},
+		{"too many redirects", `request: {url: "http://a.test/", follow: 99}`, []string{`10:46: request.follow: want true, false or a number of redirects up to 20, got 99`}},
+		{"redirects in words", `request: {url: "http://a.test/", follow: never}`, []string{`10:46: request.follow: want true`}},
+		{"unknown field", "request: http://a.test/\nexpect:\n  - status == 200\n  - statu == 200", []string{`13:9: expect[1]: column 1: unknown field "statu"`}},
+		{"bad warning", "request: http://a.test/\nwarn: [\"latency < 2\"]", []string{`11:12: warn[0]: column 9: `}},
+		{"unknown rule", "request: http://a.test/\nrules: [soft404]", []string{`11:13: rules[0]: want one of waf_405`}},
+		{"rule by word", "request: http://a.test/\nrules: soft_404", []string{`11:12: rules: want off, or a list of rules`}},
+		{"unknown charset", "request: http://a.test/\ncharset: chinese-simplified", []string{`11:14: charset: want a charset such as utf-8 or gb18030`}},
+		{"body bound", "request: http://a.test/\nmax_body: -1", []string{`11:15: max_body: want 1 to 67108864 bytes, got -1`}},
+		{"business path", "request: http://a.test/\nbusiness: {path: \"a..b\", ok: [[1]]}", []string{`11:22: business.path: want a dotted path`, `11:35: business.ok[0]: want a code`}},
+		{"all at once", "request: {url: \"ftp://a.test/\", method: FETCH}\ncharset: nope\nexpect: [\"nope\"]", []string{`10:20: request.url`, `10:45: request.method`, `11:14: charset`, `12:14: expect[0]`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := compile(tt.keys)
+			var mistakes definition.Mistakes
+			require.True(t, errors.As(err, &mistakes), "%v", err)
+			require.Len(t, mistakes, len(tt.want), "%v", err)
+			for i, want := range tt.want {
+				require.Truef(t, strings.HasPrefix(mistakes[i].Error(), "services/hall.yaml:"+want), "want %s, got %s", want, mistakes[i])
+			}
+		})
+	}
+}
+
+func TestFieldsAreDocumented(t *testing.T) {
+	for _, f := range httpprobe.Fields() {
+		require.NotEmpty(t, f.Doc, f.Name)
+	}
+}
