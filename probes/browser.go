@@ -2,7 +2,9 @@ package probes
 
 import (
 	"fmt"
+	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // Device is what a browser context pretends to be.
@@ -57,7 +59,21 @@ type Action struct {
 	Timeout  time.Duration     // of this action alone; 0 leaves the run's
 }
 
-// Observation is what a page saw.
+// Keys lists the names that OpPress knows; a single character is a key, too.
+func Keys() []string {
+	return []string{
+		"Enter", "Tab", "Escape", "Backspace", "Delete", "Space",
+		"ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End", "PageUp", "PageDown",
+	}
+}
+
+// KnownKey reports whether OpPress knows a key of this name.
+func KnownKey(name string) bool {
+	return slices.Contains(Keys(), name) || utf8.RuneCountInString(name) == 1
+}
+
+// Observation is what a page saw. Observe fills all of it; Do leaves out Text,
+// Requests and Blank, which cost a walk through the page.
 type Observation struct {
 	URL          string             // the current address
 	Title        string             //
@@ -70,7 +86,13 @@ type Observation struct {
 	Requests     []Request          // finished and failed, at most 500
 	Measures     map[string]float64 // fcp_ms, lcp_ms, ttfb_ms, load_ms, bytes, requests…
 	Timings      Timings            // of the main document
-	Result       string             // of OpRun, as JSON
+	Result       string             // of OpRun, as JSON, at most 300 bytes
+	Header       map[string]string  // of the main document's reply, names in lower case
+	Charset      string             // by which the browser read the document, e.g. "UTF-8"
+	Blank        bool               // nothing to see: no text, picture, canvas, video or frame
+	Dialogs      []string           // texts of alert, confirm and prompt, at most 10; all were dismissed
+	Bridge       []string           // calls of WeixinJSBridge, by name, at most 50
+	Phases       []Phase            // dns, connect, tls, request, first_byte, body of the main document
 }
 
 // Request is one request of a page.
@@ -83,6 +105,8 @@ type Request struct {
 	Took   time.Duration
 	Bytes  int64
 	Own    bool // of the page's own site, not a third party's
+	// Pending says that no end came yet; Took is then the time waited so far.
+	Pending bool
 }
 
 // Failure is what went wrong on a page during an Action: about the site, not the agent.

@@ -1,0 +1,486 @@
+package chrome
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+	"unicode/utf8"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/gengfu/gengfu/probes"
+)
+
+const (
+	loadWithin    = 10 * time.Second       // a document that is ready but does not finish loading
+	quietFor      = 300 * time.Millisecond // nothing on its way for so long: the page has settled
+	settleWithin  = 2 * time.Second        // and a page that never rests is taken as it is
+	reactWithin   = 80 * time.Millisecond  // a tap that leads to another page begins to do so
+	answerMargin  = 200 * time.Millisecond // before the deadline, for the page's last words
+	askEvery      = time.Second            // one question to the page; navigation may cut it short
+	maxFillLength = 10_000                 // bytes
+)
+
+// Do performs one action. A *probes.Failure is about the page, any other error
+// about this agent or the definition.
+func (p *page) Do(ctx context.Context, a probes.Action) (probes.Observation, error) {
+	run := ctx
+	ctx, cancel := p.within(ctx)
+	defer cancel()
+	if a.Timeout > 0 {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, a.Timeout)
+		defer done()
+	}
+	p.rec.mu.Lock()
+	p.rec.docs = 0
+	p.rec.mu.Unlock()
+	result, err := p.perform(ctx, a)
+	if err != nil {
+		err = p.blame(ctx, err, string(a.Op))
+		// What the page was is worth a moment also when the time is up.
+		bound, cancel := context.WithTimeout(context.WithoutCancel(run), aliveWithin)
+		defer cancel()
+		bound, end := p.within(bound)
+		defer end()
+		o, _ := p.look(bound, false)
+		return o, err
+	}
+	o, err := p.look(ctx, false)
+	o.Result = result
+	if err != nil {
+		return o, p.blame(ctx, err, string(a.Op))
+	}
+	return o, nil
+}
+
+func (p *page) perform(ctx context.Context, a probes.Action) (string, error) {
+	switch a.Op {
+	case probes.OpOpen:
+		return "", p.navigate(ctx, a.Value)
+	case probes.OpSee:
+		if a.Selector != "" {
+			return "", p.await(ctx, a.Selector+" to be visible", "visible", a.Selector)
+		}
+		return "", p.await(ctx, "to see "+quote(a), "see", a.Value)
+	case probes.OpNotSee:
+		if err := p.settle(ctx); err != nil {
+			return "", err
+		}
+		if a.Selector != "" {
+			return "", p.await(ctx, a.Selector+" not to be visible", "not_visible", a.Selector)
+		}
+		return "", p.await(ctx, "not to see "+quote(a), "not_see", a.Value)
+	case probes.OpTap:
+		return "", p.tap(ctx, a.Selector)
+	case probes.OpFill:
+		return "", p.fill(ctx, a)
+	case probes.OpSelect:
+		return "", p.await(ctx, a.Selector+" to offer "+quote(a), "choose", a.Selector, a.Value)
+	case probes.OpPress:
+		return "", p.press(ctx, a.Value)
+	case probes.OpWait:
+		switch {
+		case a.Selector != "":
+			return "", p.await(ctx, a.Selector+" to be visible", "visible", a.Selector)
+		case a.Extra["url"] != "":
+			return "", p.await(ctx, "an address with "+a.Extra["url"], "url", a.Extra["url"])
+		}
+		return "", p.await(ctx, "to see "+quote(a), "see", a.Value)
+	case probes.OpRun:
+		return p.run(ctx, a.Value)
+	}
+	return "", fmt.Errorf("the browser knows no operation %q", a.Op)
+}
+
+func quote(a probes.Action) string {
+	if a.Secret {
+		return probes.Masked
+	}
+	return "「" + a.Value + "」"
+}
+
+// blame decides who is at fault for err: a deadline that passed is the page's
+// fault only while the browser itself still answers.
+func (p *page) blame(ctx context.Context, err error, doing string) error {
+	var f *probes.Failure
+	errors.As(err, &f)
+	switch {
+	case timeUp(ctx):
+	case f != nil:
+		return err
+	default:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if !p.pool.checkup(p.b) {
+		return fmt.Errorf("%s: the browser did not answer within %s and was stopped: %s", doing, aliveWithin, err.Error())
+	}
+	if f != nil {
+		return err
+	}
+	return &probes.Failure{Class: probes.ClassTimeout, Want: doing + " in time", Got: "the page does not answer; its script is busy or it never loaded"}
+}
+
+// timeUp reports whether ctx ended by its deadline, not by being cancelled.
+func timeUp(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+}
+
+// reply is the helper's answer to wait.
+type reply struct {
+	OK    bool    `json:"ok"`
+	Never bool    `json:"never"` // waiting longer is no use
+	Why   string  `json:"why"`
+	Title string  `json:"title"`
+	Text  string  `json:"text"`
+	URL   string  `json:"url"`
+	X     float64 `json:"x"`
+	Y     float64 `json:"y"`
+	Set   bool    `json:"set"`
+	Empty bool    `json:"empty"`
+}
+
+func (p *page) await(ctx context.Context, want, need string, args ...any) error {
+	_, err := p.ask(ctx, want, need, args...)
+	return err
+}
+
+// ask asks the page again and again until need holds. It gives up shortly
+// before ctx ends, with what the page showed instead.
+func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, error) {
+	var last reply
+	answered := false
+	for {
+		if err := p.broken(); err != nil {
+			return reply{}, err
+		}
+		budget := askEvery
+		if end, ok := ctx.Deadline(); ok {
+			budget = min(budget, time.Until(end)-answerMargin)
+		}
+		if budget <= 0 && answered {
+			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: last.describe()}
+		}
+		var r reply
+		err := p.helper(ctx, &r, "wait", need, args, max(budget, 0).Milliseconds())
+		var bad *scriptError
+		switch {
+		case errors.Is(err, errNoWorld):
+			if ctx.Err() == nil {
+				continue
+			}
+		case errors.As(err, &bad):
+			return reply{}, fmt.Errorf("asking the page for %s: %w", want, err)
+		case err == nil && r.OK:
+			return r, nil
+		case err == nil && r.Never:
+			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: r.describe()}
+		case err == nil:
+			last, answered = r, true
+			continue
+		}
+		if ctx.Err() == nil {
+			return reply{}, err
+		}
+		if !timeUp(ctx) {
+			return reply{}, context.Cause(ctx)
+		}
+		got := "a page that does not answer; its script is busy or it never loaded"
+		if answered {
+			got = last.describe()
+		}
+		return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: got}
+	}
+}
+
+// describe says what was there instead.
+func (r reply) describe() string {
+	s := ""
+	if r.Why != "" {
+		s = "it is " + r.Why + "; "
+	}
+	if r.Text == "" {
+		return probes.Excerpt(s + "the page 《" + r.Title + "》 with no text")
+	}
+	return probes.Excerpt(s + "the page 《" + r.Title + "》: " + r.Text)
+}
+
+// broken reports what makes further waiting useless: a document that failed to
+// load, a storm of dialogs, a page that reloads itself without end.
+func (p *page) broken() error {
+	r := p.rec
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.cur != nil && r.cur.failed != "":
+		return netError(r.cur.failed, r.cur.url, r.status())
+	case r.dialogs >= stormDialogs:
+		return &probes.Failure{Class: probes.ClassStep, Want: "a page to use", Got: fmt.Sprintf("%d dialogs, first %s", r.dialogs, r.said[0])}
+	case r.docs >= maxDocuments:
+		return &probes.Failure{Class: probes.ClassRedirect, Want: "a page that stays", Got: fmt.Sprintf("%d documents one after the other, now %s", r.docs, probes.Excerpt(withoutUser(r.cur.url)))}
+	}
+	return nil
+}
+
+// navigate opens address and waits until the document is ready, has loaded (or
+// had time to), and the network is quiet.
+func (p *page) navigate(ctx context.Context, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return errors.New("only http and https addresses are opened")
+	}
+	p.rec.mu.Lock()
+	p.rec.asked = address
+	p.rec.mu.Unlock()
+	start := time.Now()
+	res, err := cdp.Call(ctx, p.target, cdppage.Navigate, cdppage.NavigateParams{URL: address})
+	if err != nil {
+		if timeUp(ctx) {
+			return &probes.Failure{Class: probes.ClassTimeout, Want: "a reply from " + u.Hostname(), Got: "none within " + since(start)}
+		}
+		return err
+	}
+	if res.ErrorText != "" {
+		p.rec.mu.Lock()
+		defer p.rec.mu.Unlock()
+		return netError(res.ErrorText, cmp.Or(p.rec.last, address), p.rec.status())
+	}
+	if res.IsDownload {
+		return netError("net::ERR_ABORTED", address, 0)
+	}
+	if res.LoaderID == "" {
+		return nil // within the same document
+	}
+	if err := p.ready(ctx, start); err != nil {
+		return err
+	}
+	return p.settle(ctx)
+}
+
+func since(start time.Time) string { return time.Since(start).Round(100 * time.Millisecond).String() }
+
+// ready waits until the newest document is ready.
+func (p *page) ready(ctx context.Context, start time.Time) error {
+	err := p.until(ctx, func(r *recorder) bool { return r.cur == nil || r.cur.ready })
+	if err != nil && timeUp(ctx) {
+		p.rec.mu.Lock()
+		host, replied := "", false
+		if d := p.rec.cur; d != nil {
+			host, replied = hostOf(d.url), d.reply != nil
+		}
+		p.rec.mu.Unlock()
+		if replied {
+			return &probes.Failure{Class: probes.ClassTimeout, Want: "a complete document from " + host, Got: "an unfinished one after " + since(start)}
+		}
+		return &probes.Failure{Class: probes.ClassTimeout, Want: "a reply from " + host, Got: "none within " + since(start)}
+	}
+	return err
+}
+
+// settle waits for the load event and a quiet network, neither without bound:
+// a page that never rests is judged as it stands.
+func (p *page) settle(ctx context.Context) error {
+	lctx, cancel := context.WithTimeout(ctx, loadWithin)
+	defer cancel()
+	err := p.until(lctx, func(r *recorder) bool { return r.cur == nil || r.cur.loaded })
+	if err != nil && lctx.Err() == nil {
+		return err
+	}
+	qctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	for qctx.Err() == nil {
+		p.rec.mu.Lock()
+		quiet := p.rec.quiet
+		p.rec.mu.Unlock()
+		rest := quietFor
+		if !quiet.IsZero() {
+			if rest = quietFor - time.Since(quiet); rest <= 0 {
+				break
+			}
+		}
+		pause(qctx, rest)
+	}
+	if err := p.broken(); err != nil {
+		return err
+	}
+	// A script may have led on to another document meanwhile.
+	if err := p.ready(ctx, time.Now()); err != nil {
+		return err
+	}
+	if ctx.Err() != nil && !timeUp(ctx) {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// until waits for cond, which is called with the recorder's lock held.
+func (p *page) until(ctx context.Context, cond func(*recorder) bool) error {
+	for {
+		p.rec.mu.Lock()
+		ok, wake := cond(p.rec), p.rec.wake
+		p.rec.mu.Unlock()
+		if err := p.broken(); err != nil {
+			return err
+		}
+		if ok {
+			return nil
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// react gives an input time to lead to another document, and waits for that.
+func (p *page) react(ctx context.Context) error {
+	rctx, cancel := context.WithTimeout(ctx, reactWithin)
+	defer cancel()
+	err := p.until(rctx, func(r *recorder) bool { return r.docs > 0 })
+	if err == nil {
+		return p.ready(ctx, time.Now())
+	}
+	if rctx.Err() != nil && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+func (p *page) tap(ctx context.Context, selector string) error {
+	r, err := p.ask(ctx, "to tap "+selector, "tap", selector)
+	if err != nil {
+		return err
+	}
+	if p.device.Touch {
+		touch := input.DispatchTouchEventParams{
+			Type:        input.DispatchTouchEventTypeTouchStart,
+			TouchPoints: []*input.TouchPoint{{X: r.X, Y: r.Y, Force: new(1.0), ID: new(0.0)}},
+		}
+		if _, err := cdp.Call(ctx, p.target, input.DispatchTouchEvent, touch); err != nil {
+			return err
+		}
+		touch.Type, touch.TouchPoints = input.DispatchTouchEventTypeTouchEnd, []*input.TouchPoint{}
+		if _, err := cdp.Call(ctx, p.target, input.DispatchTouchEvent, touch); err != nil {
+			return err
+		}
+		return p.react(ctx)
+	}
+	mouse := input.DispatchMouseEventParams{
+		Type: input.DispatchMouseEventTypeMousePressed, X: r.X, Y: r.Y,
+		Button: input.MouseButtonLeft, ClickCount: 1,
+	}
+	if _, err := cdp.Call(ctx, p.target, input.DispatchMouseEvent, mouse); err != nil {
+		return err
+	}
+	mouse.Type = input.DispatchMouseEventTypeMouseReleased
+	if _, err := cdp.Call(ctx, p.target, input.DispatchMouseEvent, mouse); err != nil {
+		return err
+	}
+	return p.react(ctx)
+}
+
+func (p *page) fill(ctx context.Context, a probes.Action) error {
+	if len(a.Value) > maxFillLength {
+		return fmt.Errorf("a value of %d bytes is too long to fill in", len(a.Value))
+	}
+	if a.Secret && a.Value != "" {
+		p.secrets = append(p.secrets, a.Value)
+	}
+	want := "to fill " + a.Selector
+	r, err := p.ask(ctx, want, "edit", a.Selector, a.Secret)
+	if err != nil {
+		return err
+	}
+	var value any // null: what was typed is there already
+	if r.Set || a.Value == "" {
+		value = a.Value
+	} else if _, err := cdp.Call(ctx, p.target, input.InsertText, input.InsertTextParams{Text: a.Value}); err != nil {
+		return err
+	}
+	var done reply
+	if err := p.helper(ctx, &done, "commit", value); err != nil && !errors.Is(err, errNoWorld) {
+		return err
+	}
+	if !done.OK {
+		return &probes.Failure{Class: probes.ClassStep, Want: want, Got: "the field was replaced while it was filled"}
+	}
+	if done.Empty && a.Value != "" {
+		return &probes.Failure{Class: probes.ClassStep, Want: want, Got: "the field stays empty"}
+	}
+	return nil
+}
+
+var keys = map[string]string{
+	"Enter": kb.Enter, "Tab": kb.Tab, "Escape": kb.Escape, "Backspace": kb.Backspace, "Delete": kb.Delete, "Space": " ",
+	"ArrowUp": kb.ArrowUp, "ArrowDown": kb.ArrowDown, "ArrowLeft": kb.ArrowLeft, "ArrowRight": kb.ArrowRight,
+	"Home": kb.Home, "End": kb.End, "PageUp": kb.PageUp, "PageDown": kb.PageDown,
+}
+
+func (p *page) press(ctx context.Context, name string) error {
+	text, ok := keys[name]
+	if !ok {
+		if !probes.KnownKey(name) {
+			return fmt.Errorf("the browser knows no key %q", name)
+		}
+		text = name
+	}
+	r, _ := utf8.DecodeRuneInString(text)
+	for _, ev := range kb.Encode(r) {
+		if _, err := cdp.Call(ctx, p.target, input.DispatchKeyEvent, *ev); err != nil {
+			return err
+		}
+	}
+	return p.react(ctx)
+}
+
+// run evaluates a JavaScript expression in the page's own world.
+func (p *page) run(ctx context.Context, script string) (string, error) {
+	res, err := cdp.Call(ctx, p.target, runtime.Evaluate, runtime.EvaluateParams{
+		Expression: script, Silent: new(true), ReturnByValue: new(true), AwaitPromise: new(true), UserGesture: new(true),
+	})
+	want := "a script that says yes"
+	switch {
+	case err != nil && ctx.Err() == nil && replaced(err):
+		return "", p.react(ctx) // it led to another document
+	case err != nil && timeUp(ctx):
+		return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: "no end of it in time"}
+	case err != nil:
+		return "", err
+	case res.ExceptionDetails != nil:
+		return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: probes.Excerpt(thrown(res.ExceptionDetails))}
+	}
+	value := res.Result.Value
+	if len(value) == 0 {
+		value = []byte(`null`)
+		if u := res.Result.UnserializableValue; u != "" {
+			value, _ = json.Marshal(string(u))
+			if u == "NaN" || u == "-0" || u == "0n" {
+				return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: string(u)}
+			}
+		}
+	}
+	text := probes.Excerpt(string(value))
+	switch string(value) {
+	case `null`, `false`, `0`, `""`:
+		return text, &probes.Failure{Class: probes.ClassStep, Want: want, Got: text}
+	}
+	return text, p.react(ctx)
+}
