@@ -180,6 +180,16 @@ func TestTheAskedRunTheSameSlot(t *testing.T) {
 	})
 }
 
+func TestOurOwnVantageIsNotAskedWhenWeOwnTheProbeNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 1, 2, "n", "s", "s", "e", "w")
+		stop := f.start(nil)
+		defer stop()
+		f.members["a2"].Ended(ended(f.slot(), probes.Down, probes.TriggerSlot))
+		require.Equal(t, []string{"a3"}, f.asked(), "the owner's vantage and ours speak, one more is wanted")
+	})
+}
+
 func TestTheNextIsAskedInsteadOfOneWhoIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 1, 1, "n", "s", "e")

@@ -176,12 +176,13 @@ func (s *Scheduler) reconcile(now time.Time) {
 }
 
 // first schedules a probe that we came to own: the slot that runs is caught up
-// when enough of it is left, or else the next is waited for.
+// when enough of it is left, or else the next is waited for. A slot that was run
+// before we lost the probe for a while is found out when its turn comes.
 func (s *Scheduler) first(e *entry, now time.Time) {
 	p := e.owned.Probe
 	slot := probes.SlotAt(p.Key, p.Every, now)
 	spare := slot.Add(p.Every).Sub(now) - p.Timeout
-	if s.ranAlready(p.Key, slot, now) || spare < 0 {
+	if spare < 0 {
 		s.next(e, slot, now)
 		return
 	}

@@ -186,6 +186,7 @@ func TestCatchUpNeedsRoomForTheTimeout(t *testing.T) {
 			require.Equal(t, c.trigger, runs[0].Trigger)
 			require.Equal(t, slot.Add(time.Duration(c.slots)*time.Minute), runs[0].Slot)
 			require.False(t, runs[0].at.Add(20*time.Second).After(runs[0].Slot.Add(time.Minute)), "ends inside its slot")
+			require.Zero(t, b.s.Stats().Missed, "what others owned we did not miss")
 			b.stop(t)
 		})
 	}

@@ -68,11 +68,12 @@ type Stats struct {
 
 // Cluster is one member. New binds, Run joins; after Run has returned it is of no more use.
 type Cluster struct {
-	o    Options
-	log  *slog.Logger
-	list *memberlist.Memberlist
-	net  *transport
-	addr string
+	o      Options
+	log    *slog.Logger
+	bridge *logBridge
+	list   *memberlist.Memberlist
+	net    *transport
+	addr   string
 
 	setMeta sync.Mutex // serialises SetMeta
 
@@ -134,6 +135,7 @@ func newCluster(o Options, wrap func(memberlist.NodeAwareTransport) memberlist.N
 	c := &Cluster{
 		o:         o,
 		log:       o.Logger,
+		bridge:    &logBridge{log: o.Logger},
 		meta:      o.Meta.clone(),
 		encoded:   encoded,
 		members:   map[string]node{},
@@ -146,7 +148,7 @@ func newCluster(o Options, wrap func(memberlist.NodeAwareTransport) memberlist.N
 		sendLarge: make(chan struct{}, 1),
 		sending:   make(chan struct{}, maxSends),
 	}
-	bridge := log.New(&logBridge{log: o.Logger}, "", 0)
+	bridge := log.New(c.bridge, "", 0)
 	c.net, err = listen(bindIP, bindPort, bridge)
 	if err != nil {
 		return nil, err

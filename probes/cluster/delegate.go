@@ -88,6 +88,15 @@ func (e events) NotifyLeave(n *memberlist.Node) {
 type conflicts struct{ c *Cluster }
 
 func (d conflicts) NotifyConflict(existing, other *memberlist.Node) {
-	d.c.log.Warn("two members use one name: give each its own", "member", existing.Name,
+	c := d.c
+	c.mu.Lock()
+	_, alive := c.members[existing.Name]
+	c.mu.Unlock()
+	// A member that was killed comes back elsewhere: its name is free after
+	// DeadNodeReclaimTime, and nothing is wrong meanwhile.
+	if !alive || !c.bridge.due("conflict "+existing.Name) {
+		return
+	}
+	c.log.Warn("two members use one name: give each its own", "member", existing.Name,
 		"addr", existing.Address(), "other", other.Address())
 }
