@@ -79,6 +79,15 @@ func TestJudgeNamesTheVoices(t *testing.T) {
 	require.Equal(t, "west", votes[0].Vantage, "the caller's votes are left as they are")
 }
 
+func TestTheEarliestRunOfAVantageSpeaksForIt(t *testing.T) {
+	early := availability.Vote{Vantage: "east", Verdict: probes.Down, Class: probes.ClassTLS, Started: noon, TraceID: "f"}
+	late := availability.Vote{Vantage: "east", Verdict: probes.Up, Started: noon.Add(time.Second), TraceID: "0"}
+	v, class, _, chosen := availability.Judge(availability.Rule{Quorum: 1}, []availability.Vote{late, early})
+	require.Equal(t, probes.Down, v)
+	require.Equal(t, probes.ClassTLS, class)
+	require.Equal(t, []availability.Vote{early}, chosen)
+}
+
 func TestOrderAndRepetitionOfVotesDoNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rule := availability.Rule{Quorum: rapid.IntRange(0, 4).Draw(t, "quorum")}

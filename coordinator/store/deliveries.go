@@ -9,7 +9,10 @@ import (
 	"github.com/gengfu/gengfu/coordinator/alert"
 )
 
-const deliveryColumns = `id, route, state, attempts, created, next_attempt, done, last_error, notification`
+const (
+	deliveryColumns = `id, route, state, attempts, created, next_attempt, done, last_error, notification`
+	claimQuery      = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state = 'pending' AND next_attempt <= ? ORDER BY next_attempt, id LIMIT ?`
+)
 
 // Deliveries lists deliveries about one incident ("" means all), newest first,
 // at most limit.
@@ -28,8 +31,7 @@ func (s *Store) Deliveries(ctx context.Context, incidentID string, limit int) ([
 // with them in hand, they come up as soon as the store is opened again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) (list []alert.Delivery, err error) {
 	err = s.inTx(ctx, "claiming deliveries", func(tx *sql.Tx) error {
-		list, err = query(ctx, tx, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries
-			WHERE state = 'pending' AND next_attempt <= ? ORDER BY next_attempt, id LIMIT ?`, nanos(now), limit)
+		list, err = query(ctx, tx, scanDelivery, claimQuery, nanos(now), limit)
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,8 @@ func (s *Store) Pending(ctx context.Context) (bool, error) {
 	return n == 1, s.explain("looking for touched slots", err)
 }
 
+const touchedQuery = `SELECT probe, start FROM dirty_slots ORDER BY start, probe LIMIT ?`
+
 // Touched returns slots to be judged, the oldest first, at most limit.
 func (t *Tx) Touched(ctx context.Context, limit int) ([]availability.SlotID, error) {
 	return query(ctx, t.tx, func(rows *sql.Rows) (availability.SlotID, error) {
@@ -43,7 +45,7 @@ func (t *Tx) Touched(ctx context.Context, limit int) ([]availability.SlotID, err
 			id.Key, err = probes.ParseKey(key)
 		}
 		return id, err
-	}, `SELECT probe, start FROM dirty_slots ORDER BY start, probe LIMIT ?`, limit)
+	}, touchedQuery, limit)
 }
 
 // Judged takes a slot from the touched ones.
@@ -51,6 +53,11 @@ func (t *Tx) Judged(ctx context.Context, id availability.SlotID) error {
 	_, err := t.tx.ExecContext(ctx, `DELETE FROM dirty_slots WHERE probe = ? AND start = ?`, id.Key.String(), nanos(id.Start))
 	return err
 }
+
+// The plus keeps SQLite from walking all of a probe's runs by their start, to
+// save itself sorting the few of one slot.
+const votesQuery = `SELECT trace_id, every, agent, vantage, isp, verdict, class, cause, started, took FROM results
+	WHERE probe = ? AND slot = ? AND cause <> 'manual' ORDER BY +started, trace_id`
 
 // Votes returns what was said about a slot, runs by hand left out, with the
 // slot's length as the runs had it, one for each vote.
@@ -70,8 +77,7 @@ func (t *Tx) Votes(ctx context.Context, id availability.SlotID) ([]availability.
 		v.Started, v.Took = instant(started), time.Duration(took)
 		v.Verdict, err = probes.ParseVerdict(verdict)
 		return v, err
-	}, `SELECT trace_id, every, agent, vantage, isp, verdict, class, cause, started, took FROM results
-		WHERE probe = ? AND slot = ? AND cause <> 'manual' ORDER BY started, trace_id`, id.Key.String(), nanos(id.Start))
+	}, votesQuery, id.Key.String(), nanos(id.Start))
 	return votes, lengths, err
 }
 
@@ -138,13 +144,15 @@ func (t *Tx) State(ctx context.Context, service string) (incident.ServiceState, 
 	return st, err
 }
 
+const openQuery = `SELECT DISTINCT service FROM incidents INDEXED BY incidents_open WHERE resolved = 0 ORDER BY service`
+
 // OpenServices lists the services that have an open incident, by id.
 func (t *Tx) OpenServices(ctx context.Context) ([]string, error) {
 	return query(ctx, t.tx, func(rows *sql.Rows) (string, error) {
 		var id string
 		err := rows.Scan(&id)
 		return id, err
-	}, `SELECT DISTINCT service FROM incidents WHERE resolved = 0 ORDER BY service`)
+	}, openQuery)
 }
 
 // PutState writes a service's incident machine.

@@ -98,9 +98,9 @@ func (r traceRow) insert(ctx context.Context, tx *sql.Tx, received int64) (added
 	if err != nil {
 		return false, fmt.Errorf("noting agent %s: %w", run.Agent, err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO agent_minutes (minute, agent, runs, unknown) VALUES (?, ?, 1, ?)
-		ON CONFLICT (minute, agent) DO UPDATE SET runs = runs + 1, unknown = unknown + excluded.unknown`,
-		minute(run.Started), run.Agent, r.isUnknown)
+	_, err = tx.ExecContext(ctx, `INSERT INTO agent_minutes (agent, minute, runs, unknown) VALUES (?, ?, 1, ?)
+		ON CONFLICT (agent, minute) DO UPDATE SET runs = runs + 1, unknown = unknown + excluded.unknown`,
+		run.Agent, minute(run.Started), r.isUnknown)
 	if err != nil {
 		return false, fmt.Errorf("counting a run of agent %s: %w", run.Agent, err)
 	}

@@ -9,12 +9,20 @@ import (
 	"github.com/gengfu/gengfu/probes"
 )
 
+const (
+	runsQuery = `SELECT t.run FROM results r JOIN traces t USING (trace_id)
+		WHERE r.probe = ? AND r.started >= ? AND r.started < ? ORDER BY r.started DESC, r.trace_id DESC LIMIT ?`
+	lastGoodQuery = `SELECT t.run FROM results r JOIN traces t USING (trace_id)
+		WHERE r.probe = ? AND r.started < ? AND r.verdict = 'up' ORDER BY r.started DESC, r.trace_id DESC LIMIT 1`
+	agentRunsQuery = `SELECT a.agent, a.vantage, a.labels, a.last, COALESCE(SUM(m.runs), 0), COALESCE(SUM(m.unknown), 0)
+		FROM agents a LEFT JOIN agent_minutes m ON m.agent = a.agent AND m.minute >= ?
+		WHERE a.last >= ? GROUP BY a.agent ORDER BY a.agent`
+)
+
 // Runs returns a probe's runs that started in [from, to), newest first, at
 // most limit.
 func (s *Store) Runs(ctx context.Context, key probes.Key, from, to time.Time, limit int) ([]probes.Run, error) {
-	list, err := query(ctx, s.read, scanRun, `SELECT t.run FROM results r JOIN traces t USING (trace_id)
-		WHERE r.probe = ? AND r.started >= ? AND r.started < ? ORDER BY r.started DESC, r.trace_id LIMIT ?`,
-		key.String(), nanos(from), nanos(to), limit)
+	list, err := query(ctx, s.read, scanRun, runsQuery, key.String(), nanos(from), nanos(to), limit)
 	return list, s.explain("reading runs of "+key.String(), err)
 }
 
@@ -26,8 +34,7 @@ func (s *Store) LastGood(ctx context.Context, key probes.Key, before time.Time) 
 }
 
 func lastGood(ctx context.Context, q querier, key probes.Key, before time.Time) (probes.Run, error) {
-	return one(query(ctx, q, scanRun, `SELECT t.run FROM results r JOIN traces t USING (trace_id)
-		WHERE r.probe = ? AND r.started < ? AND r.verdict = 'up' ORDER BY r.started DESC LIMIT 1`, key.String(), nanos(before)))
+	return one(query(ctx, q, scanRun, lastGoodQuery, key.String(), nanos(before)))
 }
 
 // Run returns one run with its trace, or ErrNotFound.
@@ -94,8 +101,6 @@ func (s *Store) AgentRuns(ctx context.Context, since time.Time) ([]AgentRuns, er
 			return a, fmt.Errorf("labels of agent %s: %w", a.Agent, err)
 		}
 		return a, nil
-	}, `SELECT a.agent, a.vantage, a.labels, a.last, COALESCE(SUM(m.runs), 0), COALESCE(SUM(m.unknown), 0)
-		FROM agents a LEFT JOIN agent_minutes m ON m.agent = a.agent AND m.minute >= ?
-		WHERE a.last >= ? GROUP BY a.agent ORDER BY a.agent`, minute(since), nanos(since))
+	}, agentRunsQuery, minute(since), nanos(since))
 	return list, s.explain("summing up the agents' runs", err)
 }

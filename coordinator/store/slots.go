@@ -10,12 +10,22 @@ import (
 	"github.com/gengfu/gengfu/probes"
 )
 
-const slotColumns = `s.probe, s.start, s.every, s.voices, s.quorum, s.verdict, s.class, s.reason`
+const (
+	slotColumns = `s.probe, s.start, s.every, s.voices, s.quorum, s.verdict, s.class, s.reason`
+	// A slot that began before the stretch may run into it. longestSlot keeps
+	// the search for it short.
+	touching    = ` WHERE s.probe = ? AND s.start > ? AND s.start < ? AND s.start + s.every > ? ORDER BY s.start`
+	longestSlot = 25 * time.Hour
+
+	latestQuery = `SELECT ` + slotColumns + `, v.votes FROM latest_slots l
+		JOIN slots s ON s.probe = l.probe AND s.start = l.start JOIN slot_votes v ON v.probe = l.probe AND v.start = l.start`
+	slotsQuery    = `SELECT ` + slotColumns + `, v.votes FROM slots s JOIN slot_votes v USING (probe, start)` + touching
+	verdictsQuery = `SELECT ` + slotColumns + ` FROM slots s` + touching
+)
 
 // LatestSlots returns the newest judged slot of every probe that ever had one.
 func (s *Store) LatestSlots(ctx context.Context) (map[probes.Key]availability.Slot, error) {
-	list, err := query(ctx, s.read, scanVotedSlot, `SELECT `+slotColumns+`, v.votes FROM latest_slots l
-		JOIN slots s ON s.probe = l.probe AND s.start = l.start JOIN slot_votes v ON v.probe = l.probe AND v.start = l.start`)
+	list, err := query(ctx, s.read, scanVotedSlot, latestQuery)
 	if err != nil {
 		return nil, s.explain("reading the newest slots", err)
 	}
@@ -29,24 +39,16 @@ func (s *Store) LatestSlots(ctx context.Context) (map[probes.Key]availability.Sl
 // Slots returns the judged slots of a probe that speak for any time in
 // [from, to), oldest first.
 func (s *Store) Slots(ctx context.Context, key probes.Key, from, to time.Time) ([]availability.Slot, error) {
-	list, err := query(ctx, s.read, scanVotedSlot, `SELECT `+slotColumns+`, v.votes FROM slots s JOIN slot_votes v USING (probe, start)
-		WHERE `+touching+` ORDER BY s.start`, touchingArgs(key, from, to)...)
+	list, err := query(ctx, s.read, scanVotedSlot, slotsQuery, touchingArgs(key, from, to)...)
 	return list, s.explain("reading slots of "+key.String(), err)
 }
 
 // Verdicts is Slots without votes, for long stretches.
 func (s *Store) Verdicts(ctx context.Context, key probes.Key, from, to time.Time) ([]availability.Slot, error) {
 	list, err := query(ctx, s.read, func(rows *sql.Rows) (availability.Slot, error) { return scanSlot(rows) },
-		`SELECT `+slotColumns+` FROM slots s WHERE `+touching+` ORDER BY s.start`, touchingArgs(key, from, to)...)
+		verdictsQuery, touchingArgs(key, from, to)...)
 	return list, s.explain("reading verdicts of "+key.String(), err)
 }
-
-// A slot that began before the stretch may run into it. longestSlot keeps the
-// search for it short.
-const (
-	touching    = `s.probe = ? AND s.start > ? AND s.start < ? AND s.start + s.every > ?`
-	longestSlot = 25 * time.Hour
-)
 
 func touchingArgs(key probes.Key, from, to time.Time) []any {
 	return []any{key.String(), nanos(from.Add(-longestSlot)), nanos(to), nanos(from)}

@@ -40,11 +40,11 @@ CREATE TABLE agents (
 -- Runs are counted by the minute as they come in, so that a page that asks for
 -- a day's sums does not walk a day's runs.
 CREATE TABLE agent_minutes (
-	minute  INTEGER NOT NULL,
 	agent   TEXT NOT NULL,
+	minute  INTEGER NOT NULL,
 	runs    INTEGER NOT NULL,
 	unknown INTEGER NOT NULL,
-	PRIMARY KEY (minute, agent)
+	PRIMARY KEY (agent, minute)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE evidence (
