@@ -181,7 +181,7 @@ func TestMistakesAcrossFiles(t *testing.T) {
 		{"two calendars", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "calendar.yaml", Data: []byte("rounds: []")}, {Path: "calendar.yml", Data: []byte("rounds: []")}},
 			"calendar.yml: want one such file, got calendar.yaml too; delete one"},
 		{"too large", []definition.File{{Path: "services/a.yaml", Data: make([]byte, definition.MaxFileSize+1)}}, "services/a.yaml: want at most 1048576 bytes, got 1048577; split the file"},
-		{"too many lines", []definition.File{{Path: "services/a.yaml", Data: []byte(strings.Repeat("\n", 30_000))}}, "services/a.yaml: want at most 20000 lines, got 30000; split the file"},
+		{"too many lines", []definition.File{{Path: "services/a.yaml", Data: []byte(strings.Repeat("\n", 30_000))}}, "services/a.yaml: want at most 10000 lines, got 30000; split the file"},
 		{"outside", []definition.File{{Path: "services//a.yaml", Data: []byte(demo)}}, "services//a.yaml: want a path inside the definitions' folder"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestMistakesAreBounded(t *testing.T) {
 func TestHostileFilesCostLittle(t *testing.T) {
 	for name, data := range map[string]string{
 		"brackets": strings.Repeat("[", 1<<20), "braces": strings.Repeat("{a: ", 1<<18), "dashes": strings.Repeat("- ", 1<<19),
-		"questions": strings.Repeat("? ", 1<<19), "anchors": strings.Repeat("&a ", 1<<18), "keys": strings.Repeat("a: b\n", 19_000),
+		"questions": strings.Repeat("? ", 1<<19), "anchors": strings.Repeat("&a ", 1<<18), "keys": strings.Repeat("a: b\n", 9_900),
 		"stairs": stairs(1400), "quotes": strings.Repeat("'", 1<<20), "bangs": strings.Repeat("! ", 1<<19), "colons": strings.Repeat("a: ", 1<<18),
 		"commas": "a: [" + strings.Repeat("1,", 1<<18) + "]",
 	} {

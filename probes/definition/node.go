@@ -18,7 +18,7 @@ import (
 // stack of parsing grow faster than the size.
 const (
 	MaxFileSize = 1 << 20
-	maxLines    = 20_000
+	maxLines    = 10_000
 	maxTokens   = 100_000
 	maxDepth    = 32
 )
