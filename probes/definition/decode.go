@@ -203,17 +203,33 @@ func (d *decoder) table(n *node, v reflect.Value, path string) {
 	}
 }
 
-// ordered fills a map whose order matters, such as the fields of a form.
+// ordered fills a map whose order matters, such as the fields of a form. Maps
+// inside it are ordered too.
 func (d *decoder) ordered(n *node, v reflect.Value, path string) {
 	if n.shape != shapeMap {
 		d.want(n, path, "a map", "write \"key: value\" lines below it, or {key: value}")
 		return
 	}
-	items := make(yaml.MapSlice, 0, len(n.pairs))
-	for _, p := range n.pairs {
-		items = append(items, yaml.MapItem{Key: p.key, Value: plain(p.value)})
+	v.Set(reflect.ValueOf(inOrder(n)))
+}
+
+// inOrder is plain, with yaml.MapSlice for every map.
+func inOrder(n *node) any {
+	switch n.shape {
+	case shapeMap:
+		items := make(yaml.MapSlice, 0, len(n.pairs))
+		for _, p := range n.pairs {
+			items = append(items, yaml.MapItem{Key: p.key, Value: inOrder(p.value)})
+		}
+		return items
+	case shapeList:
+		out := make([]any, 0, len(n.items))
+		for _, item := range n.items {
+			out = append(out, inOrder(item))
+		}
+		return out
 	}
-	v.Set(reflect.ValueOf(items))
+	return plain(n)
 }
 
 func (d *decoder) object(n *node, v reflect.Value, path string) {

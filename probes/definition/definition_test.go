@@ -100,7 +100,9 @@ func TestCompile(t *testing.T) {
 	require.Empty(t, api.Secrets)
 	got = api.Prober.(fake)
 	require.Equal(t, map[string]any{"area": "110000", "n": []any{1, 2.5, true, nil}}, got.Body)
-	require.Equal(t, yaml.MapSlice{{Key: "X.Y-Z", Value: "a"}, {Key: "b", Value: "c"}}, got.Header)
+	require.Equal(t, yaml.MapSlice{{Key: "X.Y-Z", Value: "a"}, {Key: "b", Value: yaml.MapSlice{
+		{Key: "z", Value: 1}, {Key: "a", Value: []any{yaml.MapSlice{{Key: "y", Value: 2}, {Key: "b", Value: 3}}}},
+	}}}, got.Header)
 	require.Equal(t, 90*time.Second, got.Wait)
 	require.Equal(t, uint8(3), got.Tries)
 
