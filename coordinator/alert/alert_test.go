@@ -105,9 +105,12 @@ func (o *outbox) Claim(_ context.Context, now time.Time, lease time.Duration, li
 func (o *outbox) Finish(ctx context.Context, d alert.Delivery) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	o.rows[d.ID-1] = d
 	o.held[d.ID] = false
-	return ctx.Err()
+	return nil
 }
 
 func (o *outbox) NextAttempt(context.Context) (next time.Time, _ error) {
@@ -222,7 +225,7 @@ func TestWebhookIsSignedAndRetried(t *testing.T) {
 	require.NotContains(t, d.LastError, "s3cret")
 	o.forward(t, w, 1)
 	d = settled(t, o, 1, 2)
-	require.Equal(t, began.Add(15*time.Second), d.NextAttempt, "429 is no refusal; the wait doubles")
+	require.Equal(t, began.Add(15*time.Second), d.NextAttempt, "the wait doubles")
 	o.forward(t, w, 1)
 	d = settled(t, o, 1, 3)
 	require.Equal(t, alert.StateSent, d.State)
@@ -307,13 +310,17 @@ func TestADeadRouteDoesNotKeepOthersWaiting(t *testing.T) {
 	defer close(release)
 	good, _ := hook(t)
 	o := newOutbox()
-	for range 3 {
-		o.add("hung", alert.EventOpened)
+	routes := []definition.Route{{Name: "good", Channel: "webhook", URL: good.URL}}
+	for _, name := range []string{"hung1", "hung2", "hung3", "hung4"} {
+		routes = append(routes, definition.Route{Name: name, Channel: "webhook", URL: hung.URL})
+		o.add(name, alert.EventOpened)
 	}
 	o.add("good", alert.EventOpened)
-	worker(t, o, definition.Route{Name: "hung", Channel: "webhook", URL: hung.URL}, definition.Route{Name: "good", Channel: "webhook", URL: good.URL})
-	eventually(t, "the good route is served", func() bool { return o.row(4).State == alert.StateSent })
-	require.Equal(t, alert.StatePending, o.row(1).State)
+	worker(t, o, routes...)
+	eventually(t, "the good route is served", func() bool { return o.row(5).State == alert.StateSent })
+	for id := 1; id <= 4; id++ {
+		require.Empty(t, o.row(id).LastError, "no attempt on a hung route had to end first")
+	}
 }
 
 func TestAFailureLeavesTheRestOfItsRouteInOrder(t *testing.T) {
@@ -345,6 +352,29 @@ func TestRedirectsToElsewhereAreNotFollowed(t *testing.T) {
 		s.Close()
 	}
 	require.Empty(t, elsewhere())
+
+	// On the same host, but as a GET: the message would be lost and look delivered.
+	mux := http.NewServeMux()
+	mux.Handle("/old", http.RedirectHandler("/new", http.StatusFound))
+	mux.HandleFunc("/new", func(http.ResponseWriter, *http.Request) {})
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	o := newOutbox()
+	o.add("ops", alert.EventOpened)
+	worker(t, o, definition.Route{Name: "ops", Channel: "webhook", URL: s.URL + "/old"})
+	require.Contains(t, settled(t, o, 1, 1).LastError, "redirects elsewhere")
+}
+
+func TestARateLimitIsNoRefusal(t *testing.T) {
+	s, _ := hook(t, 429, 429, 429, 408, 425, 429, 503)
+	o := newOutbox()
+	o.add("ops", alert.EventOpened)
+	w := worker(t, o, definition.Route{Name: "ops", Channel: "webhook", URL: s.URL})
+	for n := 1; n <= 7; n++ {
+		require.Equal(t, alert.StatePending, settled(t, o, 1, n).State)
+		o.forward(t, w, 1)
+	}
+	require.Equal(t, alert.StateSent, settled(t, o, 1, 8).State)
 }
 
 func TestARedirectOnTheSameHostKeepsTheMessage(t *testing.T) {

@@ -309,6 +309,34 @@ func TestTheFirstSlotBeganBeforeTheProbeWasDue(t *testing.T) {
 	require.False(t, pending, "a slot that was never due does not wait for ever")
 }
 
+func TestASlotInsideWhichTheIntervalChanged(t *testing.T) {
+	b := newBench(t)
+	b.accept(slot(1).Add(10*time.Second), "services/a.yaml", service+`probes: [{id: page, kind: fake, every: 1m, timeout: 5s, quorum: 1}]`)
+	run := probes.Run{
+		Key: page, Slot: slot(1), Every: time.Minute, Agent: "a", Vantage: "east", Trigger: probes.TriggerCatchUp,
+		Started: slot(1).Add(15 * time.Second), TraceID: fmt.Sprintf("%032x", 9), Result: probes.Result{Verdict: probes.Down, Class: probes.ClassDNS},
+	}
+	_, err := b.store.Ingest(t.Context(), []probes.Trace{{Run: run}})
+	require.NoError(t, err)
+	b.judge()
+	got, err := b.store.Slot(t.Context(), page, slot(1))
+	require.NoError(t, err)
+	require.Equal(t, time.Minute, got.Every, "the runs say which of the two definitions they followed")
+	require.Equal(t, probes.Down, got.Verdict)
+	require.Equal(t, 1, got.Rule.Quorum)
+}
+
+func TestAWithdrawnProbeIsForTheRecordOnly(t *testing.T) {
+	b := newBench(t)
+	b.accept(slot(3), "services/a.yaml", strings.ReplaceAll(twoProbes, "id: page", "id: other"), "routes.yaml", routes)
+	b.vote(page, 2, "east down", "west down")
+	b.judge()
+	got, err := b.store.Slot(t.Context(), page, slot(2))
+	require.NoError(t, err)
+	require.Equal(t, probes.Down, got.Verdict)
+	require.Empty(t, b.incidents())
+}
+
 func TestMaintenanceSilencesAndDrafts(t *testing.T) {
 	window := fmt.Sprintf("{services: [shebao], from: %s, to: %s, reason: 升级}", slot(-10).Format(time.RFC3339), slot(2).Format(time.RFC3339))
 	files := func(life, calendar, silence string) []string {

@@ -21,11 +21,9 @@ func lockDir(dir string) (*os.File, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking the data directory %s: %w", dir, err)
 		}
-		holder := "another coordinator"
-		if b := make([]byte, 20); true {
-			if n, _ := f.ReadAt(b, 0); n > 0 {
-				holder += " (process " + strings.TrimSpace(string(b[:n])) + ")"
-			}
+		holder, pid := "another coordinator", make([]byte, 20)
+		if n, _ := f.ReadAt(pid, 0); n > 0 {
+			holder += " (process " + strings.TrimSpace(string(pid[:n])) + ")"
 		}
 		return nil, fmt.Errorf("%w: %s already uses %s; stop it or give this one a directory of its own", ErrLocked, holder, dir)
 	}

@@ -40,10 +40,13 @@ func TestSlots(t *testing.T) {
 		}
 		return tx.PutSlot(t.Context(), judgedSlot(other, start, probes.Down))
 	})
+	latest, err := s.LatestSlots(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, slots[4], latest[key], "not the one written last")
 	slots[4].Verdict, slots[4].Class, slots[4].Votes = probes.Down, probes.ClassDNS, nil
 	update(t, s, func(tx *store.Tx) error { return tx.PutSlot(t.Context(), slots[4]) })
 
-	latest, err := s.LatestSlots(t.Context())
+	latest, err = s.LatestSlots(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[probes.Key]availability.Slot{key: slots[4], other: judgedSlot(other, start, probes.Down)}, latest)
 

@@ -148,7 +148,8 @@ func TestOpenSaysHowToMend(t *testing.T) {
 
 func TestAgentRuns(t *testing.T) {
 	s := open(t, t.TempDir())
-	ingest(t, s, trace(1, start, "east", probes.Up), trace(2, start.Add(time.Hour), "east", probes.Unknown), trace(3, start.Add(-time.Hour), "west", probes.Up))
+	ingest(t, s, trace(1, start, "east", probes.Up), trace(2, start.Add(time.Hour), "east", probes.Unknown), trace(3, start.Add(-time.Hour), "west", probes.Up),
+		trace(4, start.Add(-2*time.Hour), "east", probes.Up)) // late, and before the stretch
 	got, err := s.AgentRuns(t.Context(), start)
 	require.NoError(t, err)
 	require.Equal(t, []store.AgentRuns{{
