@@ -54,7 +54,8 @@ type Action struct {
 	Op       Op
 	Selector string            // CSS, or "text=…", "role=button:查询", "label=…"
 	Value    string            //
-	Secret   bool              // Value is secret: never in a span, a finding or a picture
+	Secret   bool              // Value holds a secret: it is never quoted, and a field it fills is covered in pictures
+	Secrets  []string          // the secret values in Value and Selector: taken out of texts, covered in pictures
 	Extra    map[string]string // operation-specific
 	Timeout  time.Duration     // of this action alone; 0 leaves the run's
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -40,8 +42,9 @@ func (p *page) Do(ctx context.Context, a probes.Action) (probes.Observation, err
 		ctx, done = context.WithTimeout(ctx, a.Timeout)
 		defer done()
 	}
+	p.keep(a)
 	p.rec.mu.Lock()
-	p.rec.docs = 0
+	p.rec.docs, p.rec.redact = 0, p.redact
 	p.rec.mu.Unlock()
 	result, err := p.perform(ctx, a)
 	if err != nil {
@@ -99,6 +102,20 @@ func (p *page) perform(ctx context.Context, a probes.Action) (string, error) {
 		return p.run(ctx, a.Value)
 	}
 	return "", fmt.Errorf("the browser knows no operation %q", a.Op)
+}
+
+// keep remembers the secrets of a, before the page learns of them.
+func (p *page) keep(a probes.Action) {
+	secrets := a.Secrets
+	if a.Op == probes.OpFill && a.Secret {
+		secrets = append(secrets[:len(secrets):len(secrets)], a.Value)
+	}
+	for _, s := range secrets {
+		if s != "" && !slices.Contains(p.secrets, s) {
+			p.secrets = append(p.secrets, s)
+		}
+	}
+	p.redact = probes.NewRedactor(p.secrets)
 }
 
 func quote(a probes.Action) string {
@@ -167,7 +184,7 @@ func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, 
 			budget = min(budget, time.Until(end)-answerMargin)
 		}
 		if budget <= 0 && answered {
-			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: last.describe()}
+			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: p.describe(last)}
 		}
 		var r reply
 		err := p.helper(ctx, &r, "wait", need, args, max(budget, 0).Milliseconds())
@@ -182,7 +199,7 @@ func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, 
 		case err == nil && r.OK:
 			return r, nil
 		case err == nil && r.Never:
-			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: r.describe()}
+			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: p.describe(r)}
 		case err == nil:
 			last, answered = r, true
 			continue
@@ -195,22 +212,24 @@ func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, 
 		}
 		got := "a page that does not answer; its script is busy or it never loaded"
 		if answered {
-			got = last.describe()
+			got = p.describe(last)
 		}
 		return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: got}
 	}
 }
 
 // describe says what was there instead.
-func (r reply) describe() string {
+func (p *page) describe(r reply) string {
 	s := ""
 	if r.Why != "" {
 		s = "it is " + r.Why + "; "
 	}
 	if r.Text == "" {
-		return probes.Excerpt(s + "the page 《" + r.Title + "》 with no text")
+		s += "the page 《" + r.Title + "》 with no text"
+	} else {
+		s += "the page 《" + r.Title + "》: " + r.Text
 	}
-	return probes.Excerpt(s + "the page 《" + r.Title + "》: " + r.Text)
+	return probes.Excerpt(p.redact.Secrets(s))
 }
 
 // broken reports what makes further waiting useless: a document that failed to
@@ -225,7 +244,7 @@ func (p *page) broken() error {
 	case r.dialogs >= stormDialogs:
 		return &probes.Failure{Class: probes.ClassStep, Want: "a page to use", Got: fmt.Sprintf("%d dialogs, first %s", r.dialogs, r.said[0])}
 	case r.docs >= maxDocuments:
-		return &probes.Failure{Class: probes.ClassRedirect, Want: "a page that stays", Got: fmt.Sprintf("%d documents one after the other, now %s", r.docs, probes.Excerpt(withoutUser(r.cur.url)))}
+		return &probes.Failure{Class: probes.ClassRedirect, Want: "a page that stays", Got: fmt.Sprintf("%d documents one after the other, now %s", r.docs, r.clip(withoutUser(r.cur.url)))}
 	}
 	return nil
 }
@@ -401,9 +420,6 @@ func (p *page) fill(ctx context.Context, a probes.Action) error {
 	if len(a.Value) > maxFillLength {
 		return fmt.Errorf("a value of %d bytes is too long to fill in", len(a.Value))
 	}
-	if a.Secret && a.Value != "" {
-		p.secrets = append(p.secrets, a.Value)
-	}
 	want := "to fill " + a.Selector
 	r, err := p.ask(ctx, want, "edit", a.Selector, a.Secret)
 	if err != nil {
@@ -465,21 +481,24 @@ func (p *page) run(ctx context.Context, script string) (string, error) {
 	case err != nil:
 		return "", err
 	case res.ExceptionDetails != nil:
-		return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: probes.Excerpt(thrown(res.ExceptionDetails))}
+		return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: probes.Excerpt(p.redact.Secrets(thrown(res.ExceptionDetails)))}
 	}
-	value := res.Result.Value
-	if len(value) == 0 {
-		value = []byte(`null`)
-		if u := res.Result.UnserializableValue; u != "" {
-			value, _ = json.Marshal(string(u))
-			if u == "NaN" || u == "-0" || u == "0n" {
-				return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: string(u)}
-			}
+	raw := []byte(res.Result.Value)
+	if u := res.Result.UnserializableValue; u != "" {
+		raw = []byte(strconv.Quote(string(u)))
+		if u == "NaN" || u == "-0" || u == "0n" {
+			return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: string(u)}
 		}
 	}
-	text := probes.Excerpt(string(value))
-	switch string(value) {
-	case `null`, `false`, `0`, `""`:
+	var value any // nil for undefined, too
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &value); err != nil {
+			return "", fmt.Errorf("reading the script's result: %w", err)
+		}
+	}
+	text := probes.Excerpt(p.redact.Secrets(compact(value)))
+	switch value {
+	case nil, false, 0.0, "":
 		return text, &probes.Failure{Class: probes.ClassStep, Want: want, Got: text}
 	}
 	return text, p.react(ctx)

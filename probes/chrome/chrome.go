@@ -36,10 +36,11 @@ type Options struct {
 var ErrClosed = errors.New("the browser pool is closed")
 
 const (
-	startWithin = 45 * time.Second // a cold start on a busy machine
-	openWithin  = 15 * time.Second // a fresh context with its page
-	aliveWithin = 2 * time.Second  // a well browser answers a trivial question by then
-	closeWithin = 15 * time.Second // a page, or the whole process, with all it left
+	startWithin   = 45 * time.Second // a cold start on a busy machine
+	openWithin    = 15 * time.Second // a fresh context with its page
+	aliveWithin   = 2 * time.Second  // a well browser answers a trivial question by then
+	observeWithin = 5 * time.Second  // a page tells what it shows
+	closeWithin   = 15 * time.Second // a page, or the whole process, with all it left
 )
 
 // Stats says what a Pool has done since New.

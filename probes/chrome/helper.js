@@ -264,7 +264,7 @@
       const r = needs[need](...args);
       const now = performance.now();
       if (r.ok || r.never || now >= end) {
-        if (!r.ok) { r.title = cut(document.title, 200); r.text = cut(bodyText().trim(), 300); r.url = location.href; }
+        if (!r.ok) { r.title = cut(document.title, 200); r.text = cut(bodyText().trim(), 1000); r.url = location.href; }
         return r;
       }
       await sleep(r.soon ? 30 : Math.max(60, 4 * (now - from)));

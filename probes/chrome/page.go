@@ -48,7 +48,8 @@ type page struct {
 	free   func() // closes the page and disposes of its context
 	device probes.Device
 
-	secrets []string // values filled in as secret, to be covered in pictures
+	secrets []string // values to be covered in pictures and taken out of texts
+	redact  *probes.Redactor
 
 	vitals    vitals // of the first document, as last seen
 	closeOnce sync.Once
@@ -196,6 +197,9 @@ func userAgent(d probes.Device) emulation.SetUserAgentOverrideParams {
 // and ends the page when its renderer crashes.
 func (p *page) tend() {
 	defer close(p.tended)
+	var ending errgroup.Group
+	ending.SetLimit(1)
+	defer func() { _ = ending.Wait() }() // ends with the page; a script that ended by itself is fine
 	for {
 		select {
 		case <-p.life.Done():
@@ -205,6 +209,14 @@ func (p *page) tend() {
 			return
 		case accept := <-p.rec.ask:
 			ctx, cancel := context.WithTimeout(p.life, openWithin)
+			if p.rec.stormy() {
+				// A script that asks without end never lets the page answer anything
+				// else. The call is heard between two dialogs, so it must not be waited for.
+				ending.TryGo(func() error {
+					_, err := cdp.Call(p.life, p.target, runtime.TerminateExecution, cdp.Empty{})
+					return err
+				})
+			}
 			// An error means that the dialog is gone, or the page is.
 			_, _ = cdp.Call(ctx, p.target, cdppage.HandleJavaScriptDialog, cdppage.HandleJavaScriptDialogParams{Accept: accept})
 			cancel()
@@ -280,9 +292,33 @@ func thrown(x *runtime.ExceptionDetails) string {
 		return first
 	}
 	if x.Exception != nil && len(x.Exception.Value) > 0 {
-		return x.Text + " " + string(x.Exception.Value)
+		return x.Text + " " + plain(x.Exception.Value)
 	}
 	return x.Text
+}
+
+// plain is a JSON value as people read it: the browser escapes whatever is not
+// ASCII, which would also hide secrets from redaction.
+func plain(v []byte) string {
+	var x any
+	if err := json.Unmarshal(v, &x); err != nil {
+		return string(v)
+	}
+	if s, ok := x.(string); ok {
+		return s
+	}
+	return compact(x)
+}
+
+// compact encodes x as JSON without escapes.
+func compact(x any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(x); err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // replaced recognises the browser's words for a context that is no more.
@@ -318,8 +354,10 @@ func (p *page) world(ctx context.Context) (string, error) {
 
 // Observe says what the page has seen and done so far.
 func (p *page) Observe(ctx context.Context) (probes.Observation, error) {
-	ctx, cancel := p.within(ctx)
+	ctx, cancel := context.WithTimeout(ctx, observeWithin)
 	defer cancel()
+	ctx, end := p.within(ctx)
+	defer end()
 	o, err := p.look(ctx, true)
 	o.Requests = p.rec.copies()
 	if err != nil {
@@ -341,7 +379,13 @@ func (p *page) look(ctx context.Context, full bool) (probes.Observation, error) 
 		Bridge  []string `json:"bridge"`
 	}
 	var err error
+	p.rec.mu.Lock()
+	shown := p.rec.shown != nil
+	p.rec.mu.Unlock()
 	for range 5 { // a page that keeps replacing itself is seen as it last was
+		if !shown {
+			break // nothing is there yet that could be asked
+		}
 		if err = p.helper(ctx, &r, "look", full); !errors.Is(err, errNoWorld) {
 			break
 		}
@@ -353,7 +397,7 @@ func (p *page) look(ctx context.Context, full bool) (probes.Observation, error) 
 		begun = time.Since(p.rec.at(p.rec.first.start))
 	}
 	p.rec.mu.Unlock()
-	if err == nil {
+	if err == nil && shown {
 		o.URL, o.Title, o.Charset, o.Text, o.Blank, o.Bridge = withoutUser(r.URL), r.Title, r.Charset, r.Text, r.Blank, r.Bridge
 		if first && !strings.HasPrefix(r.URL, "chrome-error:") && r.URL != "about:blank" {
 			p.vitals = r.vitals

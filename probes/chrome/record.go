@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -50,8 +51,7 @@ type document struct {
 // entry is one request that the page made.
 type entry struct {
 	probes.Request
-	start    float64
-	canceled bool
+	start float64
 }
 
 // recorder collects a page's events. Its listen method runs on chromedp's
@@ -84,7 +84,8 @@ type recorder struct {
 	ask      chan bool     // dialogs to answer: whether to accept
 	crashed  chan struct{} // closes when the renderer crashed
 	last     string        // where the newest document was last sent, also when it came to nothing
-	asked    string        // the address of the last open, for the page's own site
+	redact   *probes.Redactor
+	asked    string // the address of the last open, for the page's own site
 }
 
 func newRecorder() *recorder {
@@ -258,9 +259,8 @@ func (r *recorder) failed(ev *network.EventLoadingFailed) {
 	if ev.BlockedReason != "" {
 		e.Failed = "blocked: " + string(ev.BlockedReason)
 	}
-	e.canceled = ev.Canceled || ev.ErrorText == "net::ERR_ABORTED"
-	if e.canceled {
-		e.Failed = ""
+	if ev.Canceled || ev.ErrorText == "net::ERR_ABORTED" {
+		e.Failed = "" // the page, or the browser on its behalf, wanted it no more
 	}
 	r.close(ev.RequestID, e, ev.Timestamp.Float64(), 0)
 }
@@ -271,7 +271,7 @@ func (r *recorder) close(id network.RequestID, e *entry, mono, bytes float64) {
 	e.Took = max(0, seconds(mono-e.start))
 	e.Bytes = int64(bytes)
 	r.bytes += bytes
-	if e.Failed != "" || (e.Status >= 400 && !e.canceled) {
+	if e.Failed != "" || e.Status >= http.StatusBadRequest {
 		r.failures++
 	}
 	for _, o := range r.open {
@@ -309,10 +309,17 @@ func (r *recorder) contextCreated(c *runtime.ExecutionContextDescription) {
 	r.changed()
 }
 
+// stormy reports whether the page asked more often than anybody would answer.
+func (r *recorder) stormy() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dialogs >= stormDialogs
+}
+
 func (r *recorder) dialog(ev *cdppage.EventJavascriptDialogOpening) {
 	r.dialogs++
 	if len(r.said) < maxDialogs {
-		r.said = append(r.said, string(ev.Type)+": "+probes.Excerpt(ev.Message))
+		r.said = append(r.said, string(ev.Type)+": "+r.clip(ev.Message))
 	}
 	// Leaving a page is what the run wants; everything else is declined.
 	select {
@@ -320,6 +327,11 @@ func (r *recorder) dialog(ev *cdppage.EventJavascriptDialogOpening) {
 	default: // the browser shows one dialog at a time, so this cannot fill up
 	}
 	r.changed()
+}
+
+// clip makes a page's text fit to keep: secrets go before anything is cut.
+func (r *recorder) clip(s string) string {
+	return probes.Excerpt(r.redact.Secrets(s[:min(len(s), 16<<10)]))
 }
 
 func (r *recorder) exception(d *runtime.ExceptionDetails) {
@@ -331,12 +343,12 @@ func (r *recorder) exception(d *runtime.ExceptionDetails) {
 	if d.Exception != nil && d.Exception.Description != "" {
 		text, _, _ = strings.Cut(d.Exception.Description, "\n")
 	} else if d.Exception != nil && len(d.Exception.Value) > 0 {
-		text += " " + string(d.Exception.Value)
+		text += " " + plain(d.Exception.Value)
 	}
 	if d.URL != "" {
 		text += fmt.Sprintf(" (%s:%d)", withoutUser(d.URL), d.LineNumber+1)
 	}
-	r.errors = append(r.errors, probes.Excerpt(text))
+	r.errors = append(r.errors, r.clip(text))
 }
 
 func (r *recorder) consoleCall(ev *runtime.EventConsoleAPICalled) {
@@ -352,18 +364,18 @@ func (r *recorder) consoleCall(ev *runtime.EventConsoleAPICalled) {
 	}
 	var b strings.Builder
 	for _, a := range ev.Args {
-		if b.Len() > probes.ExcerptMax {
+		if b.Len() > 4<<10 {
 			break
 		}
 		switch {
 		case a.Description != "":
 			b.WriteString(a.Description)
 		default:
-			b.WriteString(strings.Trim(string(a.Value), `"`))
+			b.WriteString(plain(a.Value))
 		}
 		b.WriteByte(' ')
 	}
-	r.console = append(r.console, string(ev.Type)+": "+probes.Excerpt(b.String()))
+	r.console = append(r.console, string(ev.Type)+": "+r.clip(b.String()))
 }
 
 func (r *recorder) logEntry(e *log.Entry) {
@@ -375,7 +387,7 @@ func (r *recorder) logEntry(e *log.Entry) {
 		r.consoleN++
 	}
 	if len(r.console) < maxConsole {
-		r.console = append(r.console, string(e.Level)+": "+probes.Excerpt(e.Text+" "+withoutUser(e.URL)))
+		r.console = append(r.console, string(e.Level)+": "+r.clip(e.Text+" "+withoutUser(e.URL)))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -22,9 +23,9 @@ func (p *page) Screenshot(ctx context.Context) ([]byte, error) {
 	defer cancel()
 	ctx, end := p.within(ctx)
 	defer end()
-	secrets := p.secrets
-	if secrets == nil {
-		secrets = []string{}
+	secrets := []string{}
+	for _, s := range p.secrets {
+		secrets = append(secrets, s, url.QueryEscape(s), url.PathEscape(s))
 	}
 	var err error
 	for range 3 {

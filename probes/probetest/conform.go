@@ -2,6 +2,7 @@ package probetest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,9 @@ type Conformance struct {
 	// Connects is set for a kind that is content once a connection stands: it
 	// is not asked what it makes of a peer that says nothing or cuts.
 	Connects bool
+	// Deadline is what a run against a mute peer is given; 0 is 300 ms, enough
+	// where nothing but a connection is made.
+	Deadline time.Duration
 	// Ignore are goroutines that the kind's surroundings own.
 	Ignore []goleak.Option
 }
@@ -111,7 +115,7 @@ func (c Conformance) fails(t *testing.T, addr string, class probes.Class) {
 }
 
 func (c Conformance) deadline(t *testing.T, addr string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(c.Deadline, 300*time.Millisecond))
 	defer cancel()
 	start := time.Now()
 	r, _, err := c.run(ctx, t, c.Settings(addr), nil)

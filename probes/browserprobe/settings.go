@@ -1,0 +1,330 @@
+package browserprobe
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/expect"
+	"github.com/gengfu/gengfu/probes/pagerules"
+)
+
+// The bounds of a definition.
+const (
+	maxSteps        = 50
+	maxValue        = 8 << 10 // bytes of one text in a step
+	maxName         = 80      // runes of a step's name
+	defaultPatience = 10 * time.Second
+	minPatience     = time.Second
+)
+
+// settings are the keys of the kind.
+type settings struct {
+	Device      string             `yaml:"device"`
+	Steps       []map[string]value `yaml:"steps"`
+	StepTimeout time.Duration      `yaml:"step_timeout"`
+	Expect      []string           `yaml:"expect"`
+	Warn        []string           `yaml:"warn"`
+	Rules       ruleSet            `yaml:"rules"`
+}
+
+// value is what stands after an operation: a text, or pairs in the order in
+// which they were written, so that fields are filled in that order.
+type value struct {
+	pairs yaml.MapSlice
+	plain any
+}
+
+// UnmarshalYAML takes a mapping or anything else.
+func (v *value) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&v.pairs) == nil && v.pairs != nil {
+		return nil
+	}
+	v.pairs = nil
+	return unmarshal(&v.plain)
+}
+
+func (v value) String() string {
+	if v.pairs != nil {
+		return fmt.Sprintf("%d fields", len(v.pairs))
+	}
+	return fmt.Sprint(v.plain)
+}
+
+// ruleSet says which page rules do not apply: "off" for all, or a list.
+type ruleSet struct {
+	off  bool
+	list []string
+	bad  string
+}
+
+// UnmarshalYAML takes a word, a boolean or a list.
+func (r *ruleSet) UnmarshalYAML(unmarshal func(any) error) error {
+	var on bool
+	var word string
+	switch {
+	case unmarshal(&on) == nil:
+		r.off = !on
+	case unmarshal(&word) == nil:
+		switch word {
+		case "off":
+			r.off = true
+		case "on":
+		default:
+			r.bad = word
+		}
+	default:
+		return unmarshal(&r.list)
+	}
+	return nil
+}
+
+func decode(s probes.Settings) (probes.Prober, error) {
+	var d settings
+	if err := s.Into(&d); err != nil {
+		return nil, err
+	}
+	c := checker{Settings: s}
+	p := &prober{
+		steps:    c.steps(d.Steps),
+		patience: d.StepTimeout,
+		expect:   c.compile("expect", d.Expect),
+		warn:     c.compile("warn", d.Warn),
+		rules:    !d.Rules.off,
+		rulesOff: d.Rules.list,
+	}
+	var ok bool
+	if p.device, ok = device(d.Device); !ok {
+		c.mistake("device", "want one of %s, got %q", strings.Join(deviceNames(), ", "), d.Device)
+	}
+	switch {
+	case p.patience == 0:
+		p.patience = min(defaultPatience, s.Timeout())
+	case p.patience < minPatience || p.patience > s.Timeout():
+		c.mistake("step_timeout", "want %s to the probe's timeout of %s, got %s", minPatience, s.Timeout(), p.patience)
+	}
+	if d.Rules.bad != "" {
+		c.mistake("rules", "want off, or a list of rules that do not apply, got %q; the rules are %s", d.Rules.bad, strings.Join(pagerules.Names(), ", "))
+	}
+	for i, name := range d.Rules.list {
+		if !slices.Contains(pagerules.Names(), name) {
+			c.mistake(fmt.Sprintf("rules[%d]", i), "want one of %s, got %q", strings.Join(pagerules.Names(), ", "), name)
+		}
+	}
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return p, nil
+}
+
+// checker gathers the mistakes of one definition.
+type checker struct {
+	probes.Settings
+	errs []error
+}
+
+func (c *checker) mistake(key, format string, args ...any) {
+	c.errs = append(c.errs, c.Errorf(key, format, args...))
+}
+
+func (c *checker) compile(key string, sources []string) []*expect.Expr {
+	var out []*expect.Expr
+	for i, src := range sources {
+		e, err := expect.Compile(src, Fields())
+		if err != nil {
+			c.mistake(fmt.Sprintf("%s[%d]", key, i), "%v", err)
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+const operations = "open, see, not_see, tap, fill, select, press, wait or run"
+
+func (c *checker) steps(list []map[string]value) []step {
+	if len(list) == 0 {
+		c.mistake("steps", "want at least one step, got none; write steps: [{open: ${service.url}}]")
+		return nil
+	}
+	if len(list) > maxSteps {
+		c.mistake("steps", "want at most %d steps, got %d; split the journey into several probes", maxSteps, len(list))
+		return nil
+	}
+	var out []step
+	for i, m := range list {
+		key := fmt.Sprintf("steps[%d]", i)
+		if len(m) != 1 {
+			c.mistake(key, "want one operation in a step, got %d; begin each with its own dash", len(m))
+			continue
+		}
+		for name, v := range m { // the only one
+			op := probes.Op(name)
+			if i == 0 && op != probes.OpOpen {
+				c.mistake(key, "want the first step to open an address, got %q; write open: ${service.url} before it", name)
+			}
+			actions := c.step(key, op, v)
+			out = append(out, step{name: nameOf(op, actions), op: op, actions: actions})
+		}
+	}
+	return out
+}
+
+// step makes the actions of one entry, or notes its mistake.
+func (c *checker) step(key string, op probes.Op, v value) []probes.Action {
+	switch op {
+	case probes.OpFill, probes.OpSelect:
+		return c.pairs(key, op, v)
+	case probes.OpWait:
+		if v.pairs != nil {
+			return c.wait(key, v.pairs)
+		}
+	case probes.OpOpen, probes.OpSee, probes.OpNotSee, probes.OpTap, probes.OpPress, probes.OpRun:
+	default:
+		c.mistake(key, "want an operation, one of %s, got %q", operations, string(op))
+		return nil
+	}
+	var plain any = v.plain
+	if v.pairs != nil {
+		plain = v
+	}
+	s, ok := c.text(key, string(op), plain)
+	if !ok {
+		return nil
+	}
+	a := probes.Action{Op: op, Value: s}
+	switch op {
+	case probes.OpOpen:
+		c.address(key, s)
+	case probes.OpTap, probes.OpWait:
+		c.selector(key, s)
+		a.Selector, a.Value = s, ""
+	case probes.OpPress:
+		if !probes.KnownKey(s) {
+			c.mistake(key, "want a key, one character or one of %s, got %q", strings.Join(probes.Keys(), ", "), s)
+		}
+	}
+	return []probes.Action{a}
+}
+
+// text takes a value that must be a text. A number would lose its zeros.
+func (c *checker) text(key, what string, v any) (string, bool) {
+	s, ok := v.(string)
+	switch {
+	case v == nil || ok && strings.TrimSpace(s) == "":
+		c.mistake(key, "want a text after %s, got nothing", what)
+	case !ok:
+		c.mistake(key, "want a text after %s, got %v; write it in quotes", what, v)
+	case len(s) > maxValue:
+		c.mistake(key, "want at most %d bytes after %s, got %d", maxValue, what, len(s))
+	default:
+		return s, true
+	}
+	return "", false
+}
+
+func (c *checker) pairs(key string, op probes.Op, v value) []probes.Action {
+	if len(v.pairs) == 0 {
+		c.mistake(key, "want fields with their values after %s, got %v; write %s: {\"#id\": \"value\"}", op, v, op)
+		return nil
+	}
+	var out []probes.Action
+	for _, item := range v.pairs {
+		sel, ok := item.Key.(string)
+		if !ok {
+			c.mistake(key, "want a selector, got %v; write it in quotes", item.Key)
+			continue
+		}
+		c.selector(key, sel)
+		value, ok := item.Value.(string)
+		switch {
+		case !ok && item.Value != nil:
+			c.mistake(key, "want a text for %s, got %v; write it in quotes", sel, item.Value)
+		case len(value) > maxValue:
+			c.mistake(key, "want at most %d bytes for %s, got %d", maxValue, sel, len(value))
+		}
+		out = append(out, probes.Action{Op: op, Selector: sel, Value: value})
+	}
+	return out
+}
+
+func (c *checker) wait(key string, m yaml.MapSlice) []probes.Action {
+	if len(m) != 1 {
+		c.mistake(key, "want one of selector, text and url after wait, got %d of them", len(m))
+		return nil
+	}
+	a := probes.Action{Op: probes.OpWait}
+	for _, item := range m {
+		what := fmt.Sprint(item.Key)
+		s, ok := c.text(key, "wait: "+what, item.Value)
+		switch what {
+		case "selector":
+			if ok {
+				c.selector(key, s)
+			}
+			a.Selector = s
+		case "text":
+			a.Value = s
+		case "url":
+			a.Extra = map[string]string{"url": s}
+		default:
+			c.mistake(key, "want one of selector, text and url after wait, got %q", what)
+		}
+	}
+	return []probes.Action{a}
+}
+
+func (c *checker) selector(key, s string) {
+	if strings.TrimSpace(s) == "" {
+		c.mistake(key, "want a selector, got nothing; write CSS such as \"#id\", or text=…, label=…, role=button:…")
+		return
+	}
+	for _, prefix := range []string{"text=", "label=", "role=", "css="} {
+		if rest, ok := strings.CutPrefix(s, prefix); ok && strings.Trim(rest, " :") == "" {
+			c.mistake(key, "want something after %s, got nothing", prefix)
+		}
+	}
+}
+
+func (c *checker) address(key, address string) {
+	// Any value will do to see whether the rest of the address is well formed.
+	plain, err := probes.Expand(address, func(string) (string, error) { return "secret", nil })
+	if err != nil {
+		c.mistake(key, "want an address such as https://host/path, got %q: %v", address, err)
+		return
+	}
+	u, err := url.Parse(plain)
+	switch {
+	case err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		c.mistake(key, "want an address such as https://host/path, got %q", address)
+	case u.User != nil:
+		c.mistake(key, "want an address without user and password, got one with them; browsers do not send them")
+	}
+}
+
+// nameOf names a step after what it does. Filled values are not in it.
+func nameOf(op probes.Op, actions []probes.Action) string {
+	var parts []string
+	for _, a := range actions {
+		switch {
+		case a.Selector != "":
+			parts = append(parts, a.Selector)
+		case a.Extra["url"] != "":
+			parts = append(parts, a.Extra["url"])
+		default:
+			parts = append(parts, a.Value)
+		}
+	}
+	s := strings.Join(strings.Fields(string(op)+" "+strings.Join(parts, ", ")), " ")
+	if utf8.RuneCountInString(s) > maxName {
+		s = string([]rune(s)[:maxName-1]) + "…"
+	}
+	return s
+}
