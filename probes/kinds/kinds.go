@@ -3,12 +3,14 @@ package kinds
 
 import (
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/browserprobe"
 	"github.com/gengfu/gengfu/probes/httpprobe"
 )
 
 // All returns the table, ordered by name. The caller may change it.
 func All() []probes.Kind {
 	return []probes.Kind{
+		browserprobe.Kind,
 		httpprobe.Kind,
 	}
 }
