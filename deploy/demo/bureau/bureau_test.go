@@ -240,7 +240,7 @@ func TestPlatformInterfaces(t *testing.T) {
 	b := open(t)
 	c := client(t, b, sites[0])
 	for code, want := range map[string]struct{ body, reply string }{
-		"API-01": {`{"itemCode": "110000-RS-002"}`, `"code":"0000"`},
+		"API-01": {`{"itemCode": "990000-RS-002"}`, `"code":"0000"`},
 		"API-02": {`<request/>`, `<rtnCode>0</rtnCode>`},
 		"API-04": {`{}`, `"code":200`},
 		"API-05": {`{"score": 5}`, `"success":true`},

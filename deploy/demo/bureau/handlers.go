@@ -194,10 +194,10 @@ func feedback(_ *Bureau, v visit) answer {
 
 func items(_ *Bureau, v visit) answer {
 	list := []map[string]any{
-		{"code": "110000-RS-001", "name": "社会保险个人权益记录查询", "type": "公共服务"},
-		{"code": "110000-RS-002", "name": "失业登记", "type": "公共服务"},
-		{"code": "110000-RS-003", "name": "职称评审申报", "type": "行政确认"},
-		{"code": "110000-RS-004", "name": "人才引进申报", "type": "行政确认"},
+		{"code": "990000-RS-001", "name": "社会保险个人权益记录查询", "type": "公共服务"},
+		{"code": "990000-RS-002", "name": "失业登记", "type": "公共服务"},
+		{"code": "990000-RS-003", "name": "职称评审申报", "type": "行政确认"},
+		{"code": "990000-RS-004", "name": "人才引进申报", "type": "行政确认"},
 	}
 	return asJSON(http.StatusOK, map[string]any{"code": "0000", "msg": "成功", "data": map[string]any{
 		"total": len(list), "since": v.URL.Query().Get("since"), "items": list,
