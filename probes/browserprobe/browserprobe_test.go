@@ -201,6 +201,7 @@ func TestFaults(t *testing.T) {
 		{"GBK that says UTF-8", bytesAs("text/html; charset=utf-8", gbk), "  - see: 个人权益记录", probes.Down, probes.ClassEncoding, probes.ClassStep},
 		{"GBK that says UTF-8, nothing to see", bytesAs("text/html; charset=utf-8", gbk), "", probes.Down, probes.ClassEncoding, ""},
 		{"blank by script error", answer(200, "<title>服务</title><div id=app></div><script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Down, probes.ClassScriptError, probes.ClassStep},
+		{"blank by script error, nothing to see", answer(200, "<title>服务</title><div id=app></div><script>undefinedThing.render()</script>"), "", probes.Down, probes.ClassScriptError, ""},
 		{"never came alive by script error", answer(200, "<div id=app>加载中…</div><script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Down, probes.ClassScriptError, probes.ClassStep},
 		{"blank", answer(200, "<title>服务</title><div id=app></div>"), "", probes.Down, probes.ClassBlankPage, ""},
 		{"script error on a working page", answer(200, healthy+"<script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Degraded, probes.ClassScriptError, ""},
@@ -362,6 +363,19 @@ warn: ["url contains 'never'"]`)
 			require.Contains(t, rec.Text(), "fill label=身份证号码")
 		})
 	}
+}
+
+func TestPeoplesNumbersAreMasked(t *testing.T) {
+	const mobile, id = "13812345678", "11010119900307721X"
+	res, rec := probe(t, opened(page(t, "<title>"+mobile+"</title><p>您好 "+id+" "+mobile+"</p>"), "  - see: 没有这样的字", `expect: ["title == 'x'"]`), nil)
+	require.Equal(t, probes.ClassStep, res.Class)
+	all, err := json.Marshal(res)
+	require.NoError(t, err)
+	for _, number := range []string{mobile, id} {
+		require.NotContains(t, string(all), number)
+		require.NotContains(t, rec.Text(), number)
+	}
+	require.Contains(t, string(all), "13***78")
 }
 
 func TestMissingSecretIsTheAgentsFault(t *testing.T) {

@@ -62,6 +62,32 @@ func TestActionsWait(t *testing.T) {
 	do(t, pg, probes.Action{Op: probes.OpSee, Value: "tapped"})
 }
 
+func TestPageSettlesBeforeItIsJudged(t *testing.T) {
+	s := site(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api" {
+			time.Sleep(700 * time.Millisecond) // longer than the network has to be quiet
+			_, _ = io.WriteString(w, "出错了")
+			return
+		}
+		_, _ = io.WriteString(w, viewport+`<p id=out>页</p><script>function ask() { fetch('/api').then(r => r.text()).then(s => { out.textContent += s }) }
+			if (location.search) addEventListener('load', ask)</script><button onclick="ask()">问</button>`)
+	})
+	t.Run("open", func(t *testing.T) {
+		pg := open(t, shared, desk)
+		visit(t, pg, s.URL+"/?ask")
+		o, err := pg.Observe(within(t, patience))
+		require.NoError(t, err)
+		require.Contains(t, o.Text, "出错了")
+	})
+	t.Run("not_see", func(t *testing.T) {
+		pg := open(t, shared, desk)
+		visit(t, pg, s.URL)
+		do(t, pg, probes.Action{Op: probes.OpTap, Selector: "button"})
+		_, err := pg.Do(within(t, patience), probes.Action{Op: probes.OpNotSee, Value: "出错", Timeout: 3 * time.Second})
+		failure(t, err, probes.ClassStep)
+	})
+}
+
 func TestActionFailuresSayWhy(t *testing.T) {
 	s := serve(t, viewport+`<title>办事</title><p>正文在此</p><button id=off disabled>灰</button><button id=under>下</button><input id=ro readonly><div id=plain>x</div>
 		<select id=s><option>甲<option>乙</select><p id=none style="display:none">藏</p><div class=mask style="position:fixed;inset:0"></div>
