@@ -24,6 +24,7 @@ func TestMatch(t *testing.T) {
 		{"healthy page with an upgrade notice among the news", pagerules.Page{Status: 200, Title: "公共服务平台", Text: hall + "系统升级公告 关于系统维护中暂停服务的公告"}, ""},
 		{"short healthy page with an upgrade notice", pagerules.Page{Status: 200, Title: "养老金测算", Text: "养老金测算 年龄 月数 开始测算 系统升级公告"}, ""},
 		{"news article about an upgrade", pagerules.Page{Status: 200, Title: "关于系统升级公告 - 公共服务平台", Text: hall + "系统升级公告"}, ""},
+		{"long article about an upgrade under way", pagerules.Page{Status: 200, Title: "系统正在升级 - 通知公告", Text: hall + "系统正在升级"}, ""},
 		{"healthy page about a road", pagerules.Page{Status: 200, Title: "国道 404 改造", Text: hall}, ""},
 		{"application named maintenance that shows the expected text", pagerules.Page{Status: 200, Title: "设备管理", Text: "设备 正在维护 台账", Expected: true}, ""},
 		{"empty page", pagerules.Page{Status: 200}, ""},
