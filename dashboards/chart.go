@@ -54,8 +54,7 @@ const (
 	chartColours   = 6
 	// chartTop keeps the top of the chart free for marks, in view box units.
 	chartTop = 12.0
-	// maxMarks bounds the marks of one chart; a long outage is one red stretch anyway.
-	maxMarks = 160
+	markGap  = 0.45 // percent: about the width of a mark
 )
 
 type bucket struct {
@@ -88,10 +87,6 @@ func (p *page) chartOf(series []view.Series, every time.Duration) chart {
 		l := line{Class: fmt.Sprintf("s%d", i%chartColours), Vantage: s.Vantage, P50: millis(s.P50), P95: millis(s.P95)}
 		l.Middle, l.Band, l.Points = draw(lines[i], float64(step)/float64(chartSpan), y)
 		c.Lines = append(c.Lines, l)
-	}
-	if len(c.Marks) > maxMarks {
-		slices.SortFunc(c.Marks, func(a, b mark) int { return strings.Compare(a.Class, b.Class) })
-		c.Marks = c.Marks[:maxMarks]
 	}
 	for k := range 3 {
 		ms := top * float64(k) / 2
@@ -175,32 +170,36 @@ func draw(bs []bucket, step float64, y func(float64) float64) (middle, band stri
 	return m.String(), b.String(), points
 }
 
+// marks are the runs that were not up. Marks that would lie on each other are
+// one, so that their number is bounded by the chart's width; the newest is kept.
 func (p *page) marks(s view.Series, from time.Time) []mark {
 	var out []mark
 	for _, pt := range s.Points {
 		if pt.Verdict != probes.Down && pt.Verdict != probes.Degraded || pt.At.Before(from) {
 			continue
 		}
-		out = append(out, mark{
-			X:     min(100*float64(pt.At.Sub(from))/float64(chartSpan), 99.9),
+		m := mark{
+			X:     min(100*float64(pt.At.Sub(from))/float64(chartSpan), 99.8),
 			Class: "v-" + pt.Verdict.String(), TraceID: pt.TraceID,
 			Tip: fmt.Sprintf("%s %s %s %s", p.At(pt.At).Text, s.Vantage, p.Verdict(pt.Verdict), millis(pt.MS)),
-		})
-	}
-	// The newest count most.
-	if len(out) > maxMarks {
-		out = out[len(out)-maxMarks:]
+		}
+		if n := len(out); n > 0 && out[n-1].Class == m.Class && m.X-out[n-1].X < markGap {
+			m.X = out[n-1].X
+			out[n-1] = m
+			continue
+		}
+		out = append(out, m)
 	}
 	return out
 }
 
-// niceCeil is the least 1, 2, 2.5, 5 or 10 times a power of ten that is not below v.
+// niceCeil is the least round number that is not below v; its half is round too.
 func niceCeil(v float64) float64 {
 	if v <= 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return 1
 	}
 	base := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 2.5, 5, 10} {
+	for _, m := range []float64{1, 1.5, 2, 3, 4, 6, 8, 10} {
 		if v <= m*base {
 			return m * base
 		}

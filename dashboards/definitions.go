@@ -17,7 +17,7 @@ type definitionsPage struct {
 // mistake is a refused commit's mistake with its place told apart.
 type mistake struct{ Place, Text string }
 
-var placed = regexp.MustCompile(`^(\S+?:\d+(?::\d+)?): (?s:(.*))$`)
+var placed = regexp.MustCompile(`^(\S+\.ya?ml(?::\d+){0,2}): (?s:(.*))$`)
 
 func (s *site) definitions(w http.ResponseWriter, r *http.Request) {
 	c, err := s.src.Catalog(r.Context())

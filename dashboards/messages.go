@@ -60,7 +60,7 @@ var messages = map[string]pair{
 	"overview.only":      {"只显示「%s」的服务。", "Only services that are %s."},
 	"overview.only.none": {"没有这样的服务。", "There are none."},
 	"overview.all":       {"显示全部", "Show all"},
-	"overview.empty":     {"还没有拨测结果", "No results yet"},
+	"overview.empty":     {"还没有拨测结果，从这里开始", "No results yet: how to begin"},
 	"overview.empty.1":   {"在定义仓库的 services/ 下写一个 YAML 文件：服务的编号、名称、渠道、地址和拨测。", "Write a YAML file under services/ in the definitions' repository: id, name, channel, address and probes."},
 	"overview.empty.2":   {"提交后协调器会自动读取；有错误时「定义」页会逐条指出文件、行和列。", "Commit it; the coordinator reads it by itself. Mistakes appear under Definitions with file, line and column."},
 	"overview.empty.3":   {"启动至少两个不同监测点的探针，「探针」页可看到它们是否在线。", "Start agents at two sites or more; Agents shows whether they are alive."},

@@ -65,8 +65,13 @@ type sheetPage struct {
 type tableView struct {
 	Title   string
 	Groups  []columnGroup
-	Columns []record.Column
+	Columns []columnView
 	Rows    [][]cellView
+}
+
+type columnView struct {
+	record.Column
+	Key bool
 }
 
 // columnGroup spans the columns under one heading.
@@ -81,6 +86,8 @@ type cellView struct {
 	Editable bool
 	Empty    bool // 〔待填〕
 	Long     bool
+	Key      bool // names the row: stays in sight when the table scrolls
+	Editing  bool
 	Edit     string // the address that opens its form
 	Href     string // Link, when a page may link there
 	External bool
@@ -117,7 +124,7 @@ func (s *site) sheet(w http.ResponseWriter, r *http.Request) {
 	}
 	row, field := r.URL.Query().Get("row"), r.URL.Query().Get("field")
 	for k, t := range sheet.Tables {
-		v, toFill := p.viewTable(t, k, d.Path)
+		v, toFill := p.viewTable(t, k, d.Path, row, field)
 		d.Views = append(d.Views, v)
 		d.ToFill += toFill
 		d.Rows += len(t.Rows)
@@ -135,10 +142,11 @@ func (s *site) sheet(w http.ResponseWriter, r *http.Request) {
 // longCell is the number of runes from which a cell gets room to wrap.
 const longCell = 18
 
-func (p *page) viewTable(t record.Table, index int, path string) (tableView, int) {
-	v := tableView{Title: t.Title, Columns: t.Columns}
-	grouped := false
-	for _, c := range t.Columns {
+func (p *page) viewTable(t record.Table, index int, path, row, field string) (tableView, int) {
+	v := tableView{Title: t.Title}
+	grouped, key := false, keyColumn(t)
+	for j, c := range t.Columns {
+		v.Columns = append(v.Columns, columnView{c, j == key})
 		if n := len(v.Groups); n > 0 && v.Groups[n-1].Title == c.Group {
 			v.Groups[n-1].Span++
 		} else {
@@ -150,12 +158,13 @@ func (p *page) viewTable(t record.Table, index int, path string) (tableView, int
 		v.Groups = nil
 	}
 	toFill := 0
-	for i, row := range t.Rows {
+	for i, list := range t.Rows {
 		var cells []cellView
-		for j, c := range row {
+		for j, c := range list {
 			cell := cellView{
 				Cell: c, ID: cellID(index, i, j), Editable: c.Field != "" && c.Row != "",
 				Empty: c.Text == record.ToFill, Long: len([]rune(c.Text)) > longCell,
+				Key: j == key, Editing: c.Field != "" && c.Row == row && c.Field == field,
 			}
 			if cell.Empty {
 				toFill++
@@ -170,6 +179,18 @@ func (p *page) viewTable(t record.Table, index int, path string) (tableView, int
 		v.Rows = append(v.Rows, cells)
 	}
 	return v, toFill
+}
+
+// keyColumn is the column that names a row: the first that links to a service.
+func keyColumn(t record.Table) int {
+	for _, cells := range t.Rows {
+		for j, c := range cells {
+			if strings.HasPrefix(c.Link, "/services/") {
+				return j
+			}
+		}
+	}
+	return -1
 }
 
 func cellID(table, row, column int) string {

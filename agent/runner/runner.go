@@ -5,6 +5,7 @@ package runner
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,8 +46,9 @@ type Options struct {
 
 	Browser         probes.Browser // nil without the capability
 	Dial            func(ctx context.Context, network, addr string) (net.Conn, error)
-	Resolver        *net.Resolver // default net.DefaultResolver
-	UserAgentSuffix string        //
+	Resolver        *net.Resolver  // default net.DefaultResolver
+	Roots           *x509.CertPool // trusted certificates; nil means the host's
+	UserAgentSuffix string         //
 
 	MaxConcurrent int           // runs without a browser at the same time; default 16
 	MaxBrowsers   int           // runs with a browser at the same time; default 2
@@ -260,6 +262,7 @@ func (r *Runner) probe(ctx context.Context, p probes.Probe, trace Trace, clean *
 		},
 		Record:          rec,
 		Traceparent:     trace.Traceparent,
+		Roots:           r.o.Roots,
 		UserAgentSuffix: r.o.UserAgentSuffix,
 	}
 	if r.o.Browser != nil && slices.Contains(p.Needs, probes.CapabilityBrowser) {

@@ -198,7 +198,11 @@
 
   const focusField = () => {
     const field = main.querySelector('[autofocus]');
-    if (field) { field.focus({ preventScroll: true }); field.select(); }
+    if (!field) return;
+    field.focus({ preventScroll: true });
+    field.select();
+    const cell = main.querySelector('.editing');
+    if (cell) cell.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   };
 
   document.addEventListener('click', async (e) => {
