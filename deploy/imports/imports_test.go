@@ -57,6 +57,7 @@ var rules = []rule{
 // Rooms beside each other meet through interfaces declared by their user; only app
 // knows both. These pairs are types of pure rooms or of the read model.
 var neighbours = map[string][]string{
+	"coordinator/catalog":       {"coordinator/availability"},
 	"agent/confirm":             {"agent/ownership"},
 	"coordinator/availability":  {"coordinator/calendar"},
 	"coordinator/incident":      {"coordinator/availability", "coordinator/calendar"},
