@@ -34,7 +34,10 @@ func (b *Builder) Overview(ctx context.Context) (Overview, error) {
 	}
 	out := Overview{
 		Now: now, Counts: map[string]int{}, Incidents: open, Catalog: catalog,
-		Agents: AgentsSummary{Known: len(agents)},
+		Agents: AgentsSummary{Known: len(agents)}, Channels: []ChannelGroup{},
+	}
+	if open == nil {
+		out.Incidents = []incident.Incident{}
 	}
 	for _, a := range agents {
 		if a.Alive {
@@ -163,7 +166,7 @@ func (b *Builder) CatalogState(ctx context.Context) (CatalogState, error) {
 
 // warnings lists what is wrong with the fleet itself.
 func (b *Builder) warnings(ctx context.Context, agents []Agent, c CatalogState) ([]Warning, error) {
-	var out []Warning
+	out := []Warning{}
 	if c.Refused != nil {
 		out = append(out, Warning{Kind: "catalog_refused", Link: "/definitions", Text: fmt.Sprintf(
 			"新的监测定义（%s）有 %d 处错误，未采用，仍按上一版拨测；请按提示修改后重新提交。", short(c.Refused.Commit), len(c.Refused.Mistakes))})

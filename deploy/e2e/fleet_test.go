@@ -76,12 +76,14 @@ func TestFleet(t *testing.T) {
 			return published >= 24 && good == published, describe(rows, "up")
 		})
 		t.Logf("figure: start to first verdict %.1f s, to all %.1f s", first.Seconds(), time.Since(began).Seconds())
-		for _, r := range services(t, base) {
-			if r.Life == "published" {
-				require.NotNil(t, r.Today.Coverage, r.ID)
-				require.NotNil(t, r.Today.Availability, r.ID)
+		until(t, patience, "every service has availability with coverage", func() (bool, string) {
+			for _, r := range services(t, base) {
+				if r.Life == "published" && (r.Today.Coverage == nil || r.Today.Availability == nil) {
+					return false, r.ID
+				}
 			}
-		}
+			return true, ""
+		})
 	}))
 
 	t.Run("agents differ in site and line and share the work", func(t *testing.T) {
