@@ -515,10 +515,10 @@ func wrongStarts(t *testing.T, f *fleet.Fleet) {
 		"no cluster key":                        {"agent", with(f.AgentEnv(0), "AGENT_CLUSTER_KEY="), "AGENT_CLUSTER_KEY is not set"},
 		"a missing Chromium":                    {"agent", with(f.AgentEnv(0), "AGENT_BROWSER=/nonexistent/chromium", "AGENT_DATA_DIR="+t.TempDir()), "chromium-headless-shell"},
 		"a wrong cluster key": {"agent", with(f.AgentEnv(0), "AGENT_NAME=stranger", "AGENT_GOSSIP_BIND="+free, "AGENT_BROWSER=off",
-			"AGENT_CLUSTER_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "AGENT_DATA_DIR="+t.TempDir()), "cluster key is the same"},
+			"AGENT_CLUSTER_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "AGENT_DATA_DIR="+t.TempDir()), "cluster key and label are the same"},
 		"an unreachable Git server": {"coordinator", with(f.CoordinatorEnv(), "COORDINATOR_NAME=other", "COORDINATOR_HTTP="+free, "COORDINATOR_OTLP_GRPC="+free,
 			"COORDINATOR_OTLP_HTTP="+free, "COORDINATOR_GOSSIP_BIND="+free, "COORDINATOR_DATA_DIR="+t.TempDir(),
-			"COORDINATOR_GIT_URL=https://token:hunter2@127.0.0.1:1/x.git", "COORDINATOR_CLUSTER_LABEL=other"), "COORDINATOR_GIT_URL"},
+			"COORDINATOR_GIT_URL=https://token:hunter2@127.0.0.1:1/x.git", "COORDINATOR_CLUSTER_LABEL=other"), "the definitions cannot be followed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := start(t, c.program, c.env, c.want)
