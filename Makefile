@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin
 export CGO_ENABLED ?= 1
 
-.PHONY: help setup build run test e2e bench lint screenshots clean
+.PHONY: help setup build run test e2e bench lint clean
 
 help: ## lists these commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,9 +31,6 @@ bench: ## runs the benchmarks, with allocations
 
 lint: ## vet, formatting and staticcheck; golangci-lint where it is installed
 	@scripts/lint
-
-screenshots: build ## takes the pictures of docs/ from a running demo
-	@scripts/screenshots
 
 clean: ## removes what was built
 	@rm -rf $(BIN) dist
