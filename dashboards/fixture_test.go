@@ -371,7 +371,7 @@ func (f *fixture) richRuns() {
 			{ID: id(7), Parent: id(2), Name: "body", Start: start.Add(ms(511)), Took: ms(48), Attrs: map[string]string{"http.response.body.size": "18244"}},
 		}
 		for k := range 9 {
-			list = append(list, probes.Span{ID: id(20 + k), Parent: id(2), Name: []string{"script", "stylesheet", "image", "xhr"}[k%4] + fmt.Sprintf(" /static/%d.js", k), Start: start.Add(ms(560 + 21*k)), Took: ms(30 + 13*k), Attrs: map[string]string{"url.full": fmt.Sprintf("https://www.rsj.example/static/%d.js", k), "http.response.status_code": "200"}})
+			list = append(list, probes.Span{ID: id(20 + k), Parent: id(2), Name: "resource", Start: start.Add(ms(560 + 21*k)), Took: ms(30 + 13*k), Attrs: map[string]string{"url.full": fmt.Sprintf("https://www.rsj.example/static/%d.js", k), "http.response.status_code": "200", "gengfu.resource.own": fmt.Sprint(k != 8), "gengfu.resource.kind": []string{"script", "stylesheet", "image", "xhr"}[k%4]}})
 		}
 		see := probes.Span{ID: id(40), Parent: id(1), Name: "see 个人权益记录", Start: start.Add(ms(860)), Took: ms(20)}
 		fill := probes.Span{ID: id(41), Parent: id(1), Name: "fill #idno", Start: start.Add(ms(880)), Took: ms(90), Attrs: map[string]string{"gengfu.step.selector": "#idno", "gengfu.step.value": probes.Masked}}

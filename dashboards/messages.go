@@ -122,6 +122,11 @@ var messages = map[string]pair{
 	"measure.lcp":     {"最大内容绘制 LCP", "LCP"}, "measure.fcp": {"首次内容绘制 FCP", "FCP"}, "measure.ttfb": {"首字节 TTFB", "TTFB"}, "measure.load": {"加载完成", "load"},
 	"measure.bytes": {"字节数", "bytes"}, "measure.requests": {"请求数", "requests"}, "measure.script_errors": {"脚本错误数", "script errors"},
 
+	"measure.cls": {"布局偏移 CLS", "CLS"}, "measure.dom": {"文档就绪", "DOM ready"}, "measure.body_bytes": {"正文字节数", "body bytes"}, "measure.body_cut": {"正文已截断", "body cut"},
+	"measure.console_errors": {"控制台错误数", "console errors"}, "measure.dialogs": {"弹窗数", "dialogs"}, "measure.failed_requests": {"失败请求数", "failed requests"}, "measure.redirects": {"跳转次数", "redirects"},
+	"span.resource": {"资源", "resource"}, "resource.document": {"页面", "document"}, "resource.script": {"脚本", "script"}, "resource.stylesheet": {"样式", "stylesheet"},
+	"resource.image": {"图片", "image"}, "resource.font": {"字体", "font"}, "resource.xhr": {"接口", "xhr"}, "resource.fetch": {"接口", "fetch"}, "resource.media": {"媒体", "media"}, "resource.other": {"其他", "other"},
+
 	"incidents.all": {"全部", "All"}, "incidents.open": {"未恢复", "Open"}, "incidents.closed": {"已恢复", "Resolved"},
 	"incidents.none":        {"没有未恢复的故障。", "No open incidents."},
 	"incidents.closed.none": {"还没有已恢复的故障。故障由多个监测点确认后自动开立，恢复后自动关闭。", "No past incidents. They open when several vantages confirm a failure and close by themselves."},

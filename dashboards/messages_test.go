@@ -180,3 +180,42 @@ func TestAWaterfallStaysInsideItsTrackAndFoldsLongOnes(t *testing.T) {
 	require.Equal(t, "域名解析", w.Rows[1].Name)
 	require.Empty(t, p.waterfallOf(nil).Rows)
 }
+
+func TestAResourceIsNamedByWhatItIs(t *testing.T) {
+	p := &page{Lang: wording.ZH}
+	for want, attrs := range map[string]map[string]string{
+		"脚本 /static/app.js":      {"gengfu.resource.kind": "script", "url.full": "https://www.rsj.example/static/app.js?v=2", "gengfu.resource.own": "true"},
+		"图片 cdn.example/pic.png": {"gengfu.resource.kind": "image", "url.full": "https://cdn.example/pic.png", "gengfu.resource.own": "false"},
+		"beacon /x":              {"gengfu.resource.kind": "beacon", "url.full": "https://www.rsj.example/x"},
+		"资源":                     {},
+	} {
+		require.Equal(t, want, p.spanName(probes.Span{Name: "resource", Attrs: attrs}))
+	}
+}
+
+func TestAClockSaysWhereItStands(t *testing.T) {
+	at := time.Date(2026, 11, 25, 2, 0, 0, 0, time.UTC)
+	p := &page{Lang: wording.ZH, Now: at}
+	i := incident.Incident{Opened: at.Add(-100 * time.Minute)}
+	due := i.Opened.Add(2 * time.Hour)
+	for name, c := range map[string]struct {
+		clock   view.Clock
+		opened  time.Time
+		tone    string
+		percent float64
+	}{
+		"running out": {view.Clock{Name: "resolve_2h", Due: due}, i.Opened, "warn", 100 * 100.0 / 120},
+		"young":       {view.Clock{Name: "respond_8h", Due: i.Opened.Add(8 * time.Hour)}, i.Opened, "ok", 100 * 100.0 / 480},
+		"in time":     {view.Clock{Name: "resolve_2h", Due: due, Done: i.Opened.Add(time.Hour)}, i.Opened, "done", 50},
+		"too late":    {view.Clock{Name: "resolve_2h", Due: at.Add(-time.Minute), Late: true}, i.Opened, "bad", 100},
+		"done late":   {view.Clock{Name: "resolve_2h", Due: at.Add(-time.Hour), Done: at, Late: true}, i.Opened, "bad", 100},
+	} {
+		got := p.timer(c.clock, incident.Incident{Opened: c.opened})
+		require.Equal(t, c.tone, got.Tone, name)
+		require.InDelta(t, c.percent, got.Percent, 0.01, name)
+	}
+	// The report's clock starts with the recovery.
+	closed := incident.Incident{Opened: at.Add(-48 * time.Hour), Resolved: at.Add(-6 * time.Hour)}
+	got := p.timer(view.Clock{Name: "report_24h", Due: closed.Resolved.Add(24 * time.Hour)}, closed)
+	require.InDelta(t, 25, got.Percent, 0.01)
+}

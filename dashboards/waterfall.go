@@ -2,7 +2,9 @@ package dashboards
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
@@ -67,7 +69,7 @@ func (p *page) waterfallOf(spans []probes.Span) waterfall {
 		}
 		depth[s.ID] = d
 		row := spanRow{
-			Name: p.word("span.", s.Name), Raw: s.Name, Depth: d, Class: s.Class, Error: s.Error,
+			Name: p.spanName(s), Raw: s.Name, Depth: d, Class: s.Class, Error: s.Error,
 			Took: millis(float64(s.Took) / 1e6), Offset: "+" + millis(float64(s.Start.Sub(start))/1e6),
 			Kind: cmp.Or(spanKinds[s.Name], "other"),
 		}
@@ -94,6 +96,24 @@ func (p *page) waterfallOf(spans []probes.Span) waterfall {
 		w.Ticks = append(w.Ticks, axisTick(w.Total, k, 4))
 	}
 	return w
+}
+
+// spanName is a span's name for people. The resources of a page all carry one
+// name in the trace: their kind and address tell them apart.
+func (p *page) spanName(s probes.Span) string {
+	if s.Name != "resource" {
+		return p.word("span.", s.Name)
+	}
+	name := p.word("resource.", s.Attrs["gengfu.resource.kind"])
+	u, err := url.Parse(s.Attrs["url.full"])
+	if err != nil || u.Path == "" && u.Host == "" {
+		return cmp.Or(name, p.word("span.", s.Name))
+	}
+	where := u.Path
+	if s.Attrs["gengfu.resource.own"] == "false" {
+		where = u.Host + u.Path
+	}
+	return strings.TrimSpace(name + " " + where)
 }
 
 func axisTick(total time.Duration, k, of int) string {

@@ -192,6 +192,8 @@
     for (const kind of ['slot', 'incident', 'catalog', 'agents']) {
       source.addEventListener(kind, (e) => { if (concerns(kind, e.data)) soon(); });
     }
+    // Events were dropped on the way: any of them may have concerned this page.
+    source.addEventListener('all', () => { if (main.dataset.live) soon(); });
   };
 
   // ---- soft links and forms: the same answers, without losing one's place ----
