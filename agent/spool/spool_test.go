@@ -335,7 +335,9 @@ func TestAFullDiskLosesNothingStored(t *testing.T) {
 	require.Equal(t, want, pending(s))
 	room = 1 << 20 // space was made
 	require.NoError(t, s.Append(t.Context(), []byte("later")))
-	want = append(want, "later")
+	s.traces.segSize = 1 // the segment that was torn is no longer the newest
+	require.NoError(t, s.Append(t.Context(), []byte("last")))
+	want = append(want, "later", "last")
 	require.Equal(t, want, pending(s))
 	s = reopen(t, s, 1<<20)
 	require.Equal(t, want, pending(s))
@@ -353,6 +355,7 @@ func TestAFailedSyncIsReportedAndTakenBack(t *testing.T) {
 	broken = syscall.EIO
 	require.ErrorIs(t, s.Append(t.Context(), []byte("doubtful")), syscall.EIO)
 	require.Equal(t, want, pending(s))
+	require.Equal(t, 3, s.Stats().Pending)
 	broken = nil
 	want = append(want, fill(t, s, 4, 6)...)
 	require.Equal(t, want, pending(s))

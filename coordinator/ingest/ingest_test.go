@@ -254,6 +254,8 @@ func TestGRPCRefusals(t *testing.T) {
 	req.ResourceSpans[0].ScopeSpans[0].Spans[0].Name = strings.Repeat("x", ingest.MaxMessage)
 	_, err = h.client.Export(authorized(t), req)
 	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	_, err = h.client.Export(t.Context(), req)
+	require.Equal(t, codes.Unauthenticated, status.Code(err), "a stranger's message is not even read")
 	require.Empty(t, h.store.runs)
 
 	h.store.set(func() { h.store.fail = errors.New("database is locked by somebody") })
@@ -330,6 +332,10 @@ func TestTooManyAtOnceComeAgain(t *testing.T) {
 	require.EqualValues(t, 2, h.Stats().Busy)
 	code, _, _ = h.call(t, http.MethodPost, "/v1/traces", marshal(t, request(run(3))), protobuf)
 	require.Equal(t, http.StatusOK, code, "the place is free again")
+	for range 2 {
+		_, err = h.client.Export(authorized(t), request(run(4)))
+		require.NoError(t, err, "and again after a request over gRPC")
+	}
 }
 
 func compress(t *testing.T, b []byte) []byte {

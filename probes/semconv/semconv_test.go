@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func sample() probes.Run {
 		Result: probes.Result{
 			Verdict: probes.Down, Class: probes.ClassMaintenancePage,
 			Findings: []probes.Finding{{Class: probes.ClassMaintenancePage, Step: "see 个人权益记录", Want: "个人权益记录", Got: "系统维护中"}},
-			Checks:   []probes.Check{{Expr: `json.code == "0" && a < b`, Warn: true, Saw: "status = 500"}, {Expr: "lcp < 4s", OK: true}},
+			Checks:   []probes.Check{{Expr: `json.code == "0" && a < b`, Warn: true, OK: true, Saw: "status = 500"}, {Expr: "lcp < 4s"}},
 			Timings:  probes.Timings{DNS: 1, Connect: 2, TLS: 3, FirstByte: 4, Body: 5, Total: 15},
 			Status:   200, URL: "https://h5.rsj.example.test/shebao/quanyi", IP: "192.0.2.7",
 			TLSUntil: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), Steps: 5, Passed: 1, Title: "系统维护中",
@@ -88,9 +89,11 @@ func value(v attribute.Value) *commonpb.AnyValue {
 	panic("unexpected attribute type " + v.Type().String())
 }
 
-func batch(spans ...*tracepb.Span) *tracepb.ResourceSpans {
+func batch(spans ...*tracepb.Span) *tracepb.ResourceSpans { return batchOf("h", spans...) }
+
+func batchOf(host string, spans ...*tracepb.Span) *tracepb.ResourceSpans {
 	return &tracepb.ResourceSpans{
-		Resource:   &resourcepb.Resource{Attributes: []*commonpb.KeyValue{{Key: "host.name", Value: value(attribute.StringValue("h"))}}},
+		Resource:   &resourcepb.Resource{Attributes: []*commonpb.KeyValue{{Key: "host.name", Value: value(attribute.StringValue(host))}}},
 		ScopeSpans: []*tracepb.ScopeSpans{{Scope: &commonpb.InstrumentationScope{Name: "test"}, Spans: spans}},
 	}
 }
@@ -116,6 +119,26 @@ func TestASampleRunSurvives(t *testing.T) {
 	require.Equal(t, spans[0].ID, spans[1].Parent)
 }
 
+// A field that is added to a run must be carried, so sample must set it.
+func TestTheSampleSetsEveryField(t *testing.T) {
+	var walk func(name string, v reflect.Value)
+	walk = func(name string, v reflect.Value) {
+		if name == "Run.Result.Evidence.Data" { // travels apart
+			return
+		}
+		require.False(t, v.IsZero(), "%s: set it in sample, and carry it", name)
+		switch {
+		case v.Kind() == reflect.Slice:
+			walk(name, v.Index(0))
+		case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
+			for i := range v.NumField() {
+				walk(name+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+		}
+	}
+	walk("Run", reflect.ValueOf(sample()))
+}
+
 func TestStandardNames(t *testing.T) {
 	got := map[string]string{}
 	for _, kv := range semconv.RootAttributes(sample()) {
@@ -129,6 +152,7 @@ func TestStandardNames(t *testing.T) {
 	} {
 		require.Equal(t, want, got[key], key)
 	}
+	require.Contains(t, got["gengfu.checks"], "&& a < b", "people read it in a span")
 }
 
 // odd draws strings people and hostile pages really send: any runes, line
@@ -254,9 +278,9 @@ func TestSpreadTracesAreMerged(t *testing.T) {
 	a, b := sample(), sample()
 	b.TraceID = "ff0102030405060708090a0b0c0d0eff"
 	rs := []*tracepb.ResourceSpans{
-		batch(span(a, 3, 2, nil), span(b, 2, 1, nil)),
-		batch(root(b), span(a, 2, 1, nil)),
-		batch(root(a), root(a), span(b, 2, 1, nil)), // some came twice
+		batchOf("first", span(a, 3, 2, nil), span(b, 2, 1, nil)),
+		batchOf("second", root(b), span(a, 2, 1, nil)),
+		batchOf("third", root(a), root(a), span(b, 2, 1, nil)), // some came twice
 	}
 	traces, rejected := semconv.Decode(rs, now)
 	require.Empty(t, rejected)
@@ -269,8 +293,12 @@ func TestSpreadTracesAreMerged(t *testing.T) {
 		require.Len(t, spans, want)
 		var data tracepb.TracesData
 		require.NoError(t, proto.Unmarshal(traces[i].OTLP, &data))
-		require.Equal(t, "h", data.ResourceSpans[0].Resource.Attributes[0].Value.GetStringValue(), "the resource stays")
-		require.Equal(t, "test", data.ResourceSpans[0].ScopeSpans[0].Scope.Name)
+		var hosts []string
+		for _, r := range data.ResourceSpans {
+			hosts = append(hosts, r.Resource.Attributes[0].Value.GetStringValue())
+			require.Equal(t, "test", r.ScopeSpans[0].Scope.Name)
+		}
+		require.Equal(t, []string{"first", "second", "third"}[:want], hosts, "every span stays with its resource")
 	}
 }
 
