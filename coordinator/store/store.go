@@ -142,7 +142,17 @@ func (s *Store) inTx(ctx context.Context, what string, fn func(tx *sql.Tx) error
 	if err := fn(tx); err != nil {
 		// The first error is the cause; a rollback can only fail because of it.
 		_ = tx.Rollback()
-		return s.explain(what, err)
+		return s.explain(what, ended(ctx, err))
 	}
-	return s.explain(what, tx.Commit())
+	return s.explain(what, ended(ctx, tx.Commit()))
+}
+
+// ended names the cause of a transaction that was over before its time: when ctx
+// ends, database/sql rolls back by itself, and whoever uses the transaction next
+// may hear only that it is done.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	return err
 }
