@@ -189,6 +189,10 @@ var kinds = map[string]string{
 	"image/jpeg": "screenshot", "image/png": "screenshot", "image/webp": "screenshot", "text/plain": "body",
 }
 
+// textUTF8 is what texts are kept as: probes turn every page into UTF-8, and a
+// browser that is not told so shows Chinese as something else.
+const textUTF8 = "text/plain; charset=utf-8"
+
 func (i *Ingest) serveEvidence(w http.ResponseWriter, r *http.Request) {
 	err := i.putEvidence(w, r)
 	if err == nil {
@@ -218,6 +222,9 @@ func (i *Ingest) putEvidence(w http.ResponseWriter, r *http.Request) error {
 	kind, ok := kinds[media]
 	if err != nil || !ok {
 		return refuse(http.StatusUnsupportedMediaType, codes.InvalidArgument, "want image/jpeg, image/png, image/webp or text/plain, got %q", probes.Excerpt(r.Header.Get("Content-Type")))
+	}
+	if media == "text/plain" {
+		media = textUTF8
 	}
 	data, err := readBody(w, r, MaxEvidence)
 	if err != nil {

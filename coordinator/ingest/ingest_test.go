@@ -444,6 +444,16 @@ func TestEvidence(t *testing.T) {
 		Kind: "screenshot", MIME: "image/jpeg", SHA256: hex.EncodeToString(sum[:]), Size: len(data), Data: data,
 	}}, h.store.evidence)
 
+	text := []byte("系统维护中")
+	textSum := sha256.Sum256(text)
+	for _, media := range []string{"text/plain", "text/plain; charset=utf-8"} {
+		code, _, body := h.call(t, http.MethodPut, "/api/v1/evidence/"+hex.EncodeToString(textSum[:]), text, map[string]string{"Content-Type": media})
+		require.Equal(t, http.StatusNoContent, code, string(body))
+		kept := h.store.evidence[hex.EncodeToString(textSum[:])]
+		require.Equal(t, "body", kept.Kind)
+		require.Equal(t, "text/plain; charset=utf-8", kept.MIME)
+	}
+
 	large := make([]byte, ingest.MaxEvidence+1)
 	largeSum := sha256.Sum256(large)
 	for _, tt := range []struct {
@@ -466,7 +476,7 @@ func TestEvidence(t *testing.T) {
 			require.Equal(t, tt.code, code, string(body))
 		})
 	}
-	require.Len(t, h.store.evidence, 1)
+	require.Len(t, h.store.evidence, 2)
 	h.store.set(func() { h.store.fail = errors.New("disk") })
 	code, header, _ := h.call(t, http.MethodPut, path, data, jpeg)
 	require.Equal(t, http.StatusServiceUnavailable, code)
