@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -99,12 +100,12 @@ func New(cfg Config, version string, log *slog.Logger) (_ *App, err error) {
 	token := cluster.Token(key)
 	if a.keeper, err = catalog.New(catalog.Options{
 		Dir: filepath.Join(cfg.DataDir, "catalog"), Newest: a.newest, Kinds: kinds.All(), Token: token,
-		HTTP: &http.Client{Timeout: 30 * time.Second}, Coordinators: a.coordinators,
+		HTTP: coordinatorClient(roots), Coordinators: a.coordinators,
 		OnChange: a.catalogChanged, Logger: log.With("room", "catalog"),
 	}); err != nil {
 		return nil, fmt.Errorf("opening the catalog: %w", err)
 	}
-	a.sender = spool.NewOTLP(spool.OTLPOptions{Targets: a.targets, Token: token, Logger: log.With("room", "spool")})
+	a.sender = spool.NewOTLP(spool.OTLPOptions{Targets: a.targets, Token: token, Roots: roots, Logger: log.With("room", "spool")})
 	tel := telemetry.New(telemetry.Options{
 		Agent: cfg.Name, Vantage: cfg.Site, Labels: a.labels, Version: version, Sink: a.spool.Append,
 	})
@@ -152,6 +153,19 @@ func rootsOf(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("AGENT_CA_FILE %s holds no certificate in PEM form", file)
 	}
 	return pool, nil
+}
+
+// coordinatorClient fetches catalogs: from the coordinator itself, and from
+// nowhere it might point to.
+func coordinatorClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute,
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // openBrowser makes the pool, or none: a missing Chromium takes the capability
@@ -204,6 +218,15 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return a.spool.Run(rest, a.sender) })
 	group.Go(func() error { return a.confirm.Run(rest) })
 	group.Go(func() error { return a.follow(rest) })
+	// The browser is warm before the first run needs it, and outlives the last.
+	browsing, stopBrowsing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBrowsing()
+	browser := make(chan error, 1)
+	if a.browser != nil {
+		go func() { browser <- a.browser.Run(browsing) }()
+	} else {
+		browser <- nil
+	}
 
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
@@ -216,9 +239,8 @@ func (a *App) Run(ctx context.Context) error {
 	a.flush(closing)
 	stopRest()
 	err = errors.Join(err, group.Wait())
-	if a.browser != nil {
-		err = errors.Join(err, a.browser.Close(closing))
-	}
+	stopBrowsing()
+	err = errors.Join(err, <-browser)
 	err = errors.Join(err, a.sender.Close(), a.spool.Close())
 	a.log.Info("stopped")
 	return err

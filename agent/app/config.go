@@ -40,7 +40,7 @@ type Config struct {
 	MaxBrowsers int           `env:"MAX_BROWSER_RUNS" help:"browser runs at one time; by default half the cores, at least 1"`
 	MaxRuns     int           `env:"MAX_RUNS,default=64" help:"plain runs at one time"`
 	Hosts       []string      `env:"HOSTS" help:"names seen at chosen addresses, e.g. *.example.test=10.0.0.8"`
-	CAFile      string        `env:"CA_FILE" help:"PEM file of roots trusted beside the host's, by plain probes"`
+	CAFile      string        `env:"CA_FILE" help:"PEM file of roots trusted beside the host's, for coordinators that serve https and by plain probes"`
 	UserAgent   string        `env:"USER_AGENT_SUFFIX,default=GengfuProbe/1" help:"marks our requests, so that a site's owner can tell them from people"`
 	Check       []string      `env:"REFERENCE_TARGETS" help:"HOST:PORT that are always reachable from here; when none answers the agent doubts itself and its runs are unknown"`
 	StopWithin  time.Duration `env:"STOP_WITHIN,default=20s" help:"how long a stop may take: running probes end, the spool is flushed"`

@@ -3,6 +3,8 @@ package spool
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +25,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
@@ -42,8 +45,11 @@ type Target struct {
 type OTLPOptions struct {
 	Targets func() []Target // the live coordinators, best first
 	Token   string          // the bearer token of agents
-	Timeout time.Duration   // of one attempt at one coordinator; 0 is 10 s
-	Logger  *slog.Logger    // nil is silent
+	// Roots are the certificates trusted when a coordinator's HTTP address is
+	// https: then its OTLP is encrypted and verified too. Nil means the host's.
+	Roots   *x509.CertPool
+	Timeout time.Duration // of one attempt at one coordinator; 0 is 10 s
+	Logger  *slog.Logger  // nil is silent
 }
 
 // OTLP sends traces by OTLP/gRPC and evidence by HTTP PUT to whichever
@@ -51,12 +57,13 @@ type OTLPOptions struct {
 // safe for concurrent use.
 type OTLP struct {
 	o       OTLPOptions
+	tls     *tls.Config // of coordinators that encrypt; cloned for each use
 	http    *http.Client
 	partial rate.Sometimes // a coordinator may refuse spans in every batch
 	refused atomic.Int64
 
 	mu    sync.Mutex // guards what follows
-	conns map[string]*grpc.ClientConn
+	conns map[Target]*grpc.ClientConn
 	last  Target // that answered
 }
 
@@ -71,15 +78,19 @@ func NewOTLP(o OTLPOptions) *OTLP {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &OTLP{
-		o: o,
+		o:   o,
+		tls: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 		// Coordinators are in the cluster: no proxy lies between, and none of
 		// them sends an agent elsewhere with its token.
 		http: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute},
+			Transport: &http.Transport{
+				MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute,
+				TLSClientConfig: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		partial: rate.Sometimes{First: 1, Interval: time.Minute},
-		conns:   map[string]*grpc.ClientConn{},
+		conns:   map[Target]*grpc.ClientConn{},
 	}
 }
 
@@ -89,9 +100,9 @@ func (s *OTLP) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	for addr, conn := range s.conns {
+	for target, conn := range s.conns {
 		errs = append(errs, conn.Close())
-		delete(s.conns, addr)
+		delete(s.conns, target)
 	}
 	return errors.Join(errs...)
 }
@@ -147,27 +158,36 @@ func (s *OTLP) targets() []Target {
 	if i := slices.Index(targets, s.last); i > 0 {
 		targets = slices.Insert(slices.Delete(targets, i, i+1), 0, s.last)
 	}
-	for addr, conn := range s.conns {
-		if !slices.ContainsFunc(targets, func(t Target) bool { return t.OTLP == addr }) {
+	for target, conn := range s.conns {
+		if !slices.ContainsFunc(targets, func(t Target) bool { return t == target }) {
 			_ = conn.Close() // it only fails when closed already
-			delete(s.conns, addr)
+			delete(s.conns, target)
 		}
 	}
 	return targets
 }
 
-func (s *OTLP) conn(addr string) (*grpc.ClientConn, error) {
+// credentialsFor encrypts towards a coordinator whose HTTP address is https: one
+// certificate serves both of its doors.
+func (s *OTLP) credentialsFor(t Target) credentials.TransportCredentials {
+	if strings.HasPrefix(t.HTTP, "https://") {
+		return credentials.NewTLS(s.tls.Clone())
+	}
+	return insecure.NewCredentials()
+}
+
+func (s *OTLP) conn(t Target) (*grpc.ClientConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.conns[addr]; c != nil {
+	if c := s.conns[t]; c != nil {
 		if c.GetState() == connectivity.TransientFailure {
 			// The spool has waited already.
 			c.ResetConnectBackoff()
 		}
 		return c, nil
 	}
-	c, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	c, err := grpc.NewClient("passthrough:///"+t.OTLP,
+		grpc.WithTransportCredentials(s.credentialsFor(t)),
 		grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -176,14 +196,14 @@ func (s *OTLP) conn(addr string) (*grpc.ClientConn, error) {
 		}),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to coordinator %s: %w", addr, err)
+		return nil, fmt.Errorf("connecting to coordinator %s: %w", t.OTLP, err)
 	}
-	s.conns[addr] = c
+	s.conns[t] = c
 	return c, nil
 }
 
 func (s *OTLP) export(ctx context.Context, t Target, req *collectorpb.ExportTraceServiceRequest) error {
-	conn, err := s.conn(t.OTLP)
+	conn, err := s.conn(t)
 	if err != nil {
 		return err
 	}

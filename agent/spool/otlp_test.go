@@ -3,8 +3,11 @@ package spool
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,10 +22,13 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/gengfu/gengfu/probes"
 )
 
 // coordinator is a small OTLP receiver on real sockets.
@@ -46,16 +52,34 @@ type coordinator struct {
 func listen(t *testing.T, addr string) *coordinator {
 	t.Helper()
 	c := &coordinator{}
+	c.web = httptest.NewServer(http.HandlerFunc(c.put))
+	c.serve(t, addr)
+	return c
+}
+
+// listenTLS is a coordinator that encrypts both its doors with one certificate.
+func listenTLS(t *testing.T) (c *coordinator, roots *x509.CertPool) {
+	t.Helper()
+	c = &coordinator{}
+	c.web = httptest.NewUnstartedServer(http.HandlerFunc(c.put))
+	c.web.Config.ErrorLog = log.New(io.Discard, "", 0) // of strangers' handshakes
+	c.web.StartTLS()
+	roots = x509.NewCertPool()
+	roots.AddCert(c.web.Certificate())
+	c.serve(t, "127.0.0.1:0", grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: c.web.TLS.Certificates})))
+	return c, roots
+}
+
+func (c *coordinator) serve(t *testing.T, addr string, options ...grpc.ServerOption) {
+	t.Helper()
 	listener, err := net.Listen("tcp", addr)
 	require.NoError(t, err)
-	c.server = grpc.NewServer()
+	c.server = grpc.NewServer(options...)
 	collectorpb.RegisterTraceServiceServer(c.server, c)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = c.server.Serve(listener) })
-	c.web = httptest.NewServer(http.HandlerFunc(c.put))
 	t.Cleanup(func() { c.web.Close(); c.server.Stop(); wg.Wait() })
 	c.target = Target{OTLP: listener.Addr().String(), HTTP: c.web.URL}
-	return c
 }
 
 func (c *coordinator) Export(ctx context.Context, req *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
@@ -149,6 +173,27 @@ func TestOTLPTurnsToTheNextCoordinator(t *testing.T) {
 	s2 := sender(t, io.Discard, func() []Target { return []Target{c.target, other.target} })
 	require.NoError(t, s2.SendTraces(t.Context(), [][]byte{otlp(t, "b")}))
 	require.Equal(t, []string{"b"}, other.names)
+}
+
+func TestOTLPEncryptsTowardsACoordinatorThatDoes(t *testing.T) {
+	c, roots := listenTLS(t)
+	send := func(roots *x509.CertPool) (_ *OTLP, traces, evidence error) {
+		s := NewOTLP(OTLPOptions{Targets: func() []Target { return []Target{c.target} }, Token: "the token", Roots: roots, Timeout: 5 * time.Second})
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		return s, s.SendTraces(t.Context(), [][]byte{otlp(t, "a")}),
+			s.SendEvidence(t.Context(), probes.Evidence{MIME: "text/plain", SHA256: "ab", Data: []byte("x")})
+	}
+	_, traces, evidence := send(roots)
+	require.NoError(t, traces)
+	require.NoError(t, evidence)
+	require.Equal(t, []string{"a"}, c.names)
+	require.Equal(t, []string{"x"}, c.bodies)
+
+	_, traces, evidence = send(x509.NewCertPool())
+	require.ErrorContains(t, traces, "certificate", "a stranger's certificate gets neither traces nor the token")
+	require.ErrorContains(t, evidence, "certificate")
+	require.Len(t, c.names, 1)
+	require.Len(t, c.puts, 1)
 }
 
 func TestOTLPForgetsWhoIsGone(t *testing.T) {
