@@ -15,87 +15,87 @@ const (
 
 // Run is one execution of a probe by one agent for one slot: one trace.
 type Run struct {
-	Key      Key
-	Slot     time.Time         // start of the slot, UTC
-	Every    time.Duration     // the slot's length, as defined at Revision
-	Channel  Channel           // of the service, for readers of plain traces
-	Kind     string            //
-	Agent    string            // the agent's name in the cluster
-	Vantage  string            // the agent's site: the name under which its view counts
-	Labels   map[string]string // the agent's labels (site, isp, network, …)
-	Revision string            // Git commit of the definition
-	Trigger  Trigger
-	Started  time.Time     // UTC
-	Took     time.Duration // monotonic, the run alone
-	Late     time.Duration // from slot start to Started, queueing included
-	TraceID  string        // 32 hex digits
-	Result   Result
+	Key      Key               `json:"key"`
+	Slot     time.Time         `json:"slot"`     // start of the slot, UTC
+	Every    time.Duration     `json:"every"`    // the slot's length, as defined at Revision
+	Channel  Channel           `json:"channel"`  // of the service, for readers of plain traces
+	Kind     string            `json:"kind"`     //
+	Agent    string            `json:"agent"`    // the agent's name in the cluster
+	Vantage  string            `json:"vantage"`  // the agent's site: the name under which its view counts
+	Labels   map[string]string `json:"labels"`   // the agent's labels (site, isp, network, …)
+	Revision string            `json:"revision"` // Git commit of the definition
+	Trigger  Trigger           `json:"trigger"`
+	Started  time.Time         `json:"started"`  // UTC
+	Took     time.Duration     `json:"took"`     // monotonic, the run alone
+	Late     time.Duration     `json:"late"`     // from slot start to Started, queueing included
+	TraceID  string            `json:"trace_id"` // 32 hex digits
+	Result   Result            `json:"result"`
 }
 
 // Result is what a run says. It is pure data and holds no secret.
 type Result struct {
-	Verdict  Verdict
-	Class    Class
-	Findings []Finding          // what was wrong, worst first; empty when up
-	Checks   []Check            // every expectation and warning, in order
-	Timings  Timings            //
-	Status   int                // HTTP status of the main reply; 0 when none came
-	URL      string             // the final address, without user, password and secret values
-	IP       string             // the address spoken to
-	TLSUntil time.Time          // end of the leaf certificate's validity; zero without TLS
-	Steps    int                // steps of the definition
-	Passed   int                // steps that passed
-	Title    string             // the page's title, at most 200 bytes
-	Measures map[string]float64 // further numbers by name: lcp_ms, fcp_ms, script_errors, bytes…
-	Evidence []Evidence         // pictures and excerpts
+	Verdict  Verdict            `json:"verdict"`
+	Class    Class              `json:"class"`
+	Findings []Finding          `json:"findings"`  // what was wrong, worst first; empty when up
+	Checks   []Check            `json:"checks"`    // every expectation and warning, in order
+	Timings  Timings            `json:"timings"`   //
+	Status   int                `json:"status"`    // HTTP status of the main reply; 0 when none came
+	URL      string             `json:"url"`       // the final address, without user, password and secret values
+	IP       string             `json:"ip"`        // the address spoken to
+	TLSUntil time.Time          `json:"tls_until"` // end of the leaf certificate's validity; zero without TLS
+	Steps    int                `json:"steps"`     // steps of the definition
+	Passed   int                `json:"passed"`    // steps that passed
+	Title    string             `json:"title"`     // the page's title, at most 200 bytes
+	Measures map[string]float64 `json:"measures"`  // further numbers by name: lcp_ms, fcp_ms, script_errors, bytes…
+	Evidence []Evidence         `json:"evidence"`  // pictures and excerpts
 }
 
 // Finding is one thing that was wrong, as data: package wording makes the sentence.
 type Finding struct {
-	Class Class
-	Step  string // the step's name, e.g. "request" or "see 个人权益记录"
-	Want  string // what was expected
-	Got   string // what was there instead, at most 300 bytes, redacted
+	Class Class  `json:"class"`
+	Step  string `json:"step"` // the step's name, e.g. "request" or "see 个人权益记录"
+	Want  string `json:"want"` // what was expected
+	Got   string `json:"got"`  // what was there instead, at most 300 bytes, redacted
 }
 
 // Check is one expectation with its outcome.
 type Check struct {
-	Expr string // as written in the definition
-	Warn bool   // a warning: failing makes the run degraded, not down
-	OK   bool
-	Saw  string // the values it saw, e.g. "status = 500"
+	Expr string `json:"expr"` // as written in the definition
+	Warn bool   `json:"warn"` // a warning: failing makes the run degraded, not down
+	OK   bool   `json:"ok"`
+	Saw  string `json:"saw"` // the values it saw, e.g. "status = 500"
 }
 
 // Timings are the phases of a run, monotonic. A phase that did not take place is 0.
 type Timings struct {
-	DNS       time.Duration
-	Connect   time.Duration
-	TLS       time.Duration
-	FirstByte time.Duration // from the request's last byte to the reply's first
-	Body      time.Duration // from the reply's first byte to its last
-	Total     time.Duration // what a user waited: "latency" in expectations
+	DNS       time.Duration `json:"dns"`
+	Connect   time.Duration `json:"connect"`
+	TLS       time.Duration `json:"tls"`
+	FirstByte time.Duration `json:"first_byte"` // from the request's last byte to the reply's first
+	Body      time.Duration `json:"body"`       // from the reply's first byte to its last
+	Total     time.Duration `json:"total"`      // what a user waited: "latency" in expectations
 }
 
 // Evidence is a picture or text kept beside a run. Data travels apart from the
 // trace, addressed by its SHA-256.
 type Evidence struct {
-	Kind   string // "screenshot", "body"
-	MIME   string
-	SHA256 string // hex; set by the runner
-	Size   int
+	Kind   string `json:"kind"` // "screenshot", "body"
+	MIME   string `json:"mime"`
+	SHA256 string `json:"sha256"` // hex; set by the runner
+	Size   int    `json:"size"`
 	Data   []byte `json:"-"`
 }
 
 // Span is one finished interval of a run, as the run's page shows it.
 type Span struct {
-	ID     string // 16 hex digits
-	Parent string // empty for the root
-	Name   string
-	Start  time.Time
-	Took   time.Duration
-	Class  Class             // empty when it went well
-	Error  string            // what went wrong, redacted
-	Attrs  map[string]string // in readable form
+	ID     string            `json:"id"`     // 16 hex digits
+	Parent string            `json:"parent"` // empty for the root
+	Name   string            `json:"name"`
+	Start  time.Time         `json:"start"`
+	Took   time.Duration     `json:"took"`
+	Class  Class             `json:"class"` // empty when it went well
+	Error  string            `json:"error"` // what went wrong, redacted
+	Attrs  map[string]string `json:"attrs"` // in readable form
 }
 
 // Trace is a run with the OTLP bytes it came in.

@@ -8,9 +8,9 @@ import (
 
 // Period is the time a document speaks for.
 type Period struct {
-	Name string // "2026-11-25"
-	From time.Time
-	To   time.Time
+	Name string    `json:"name"` // "2026-11-25"
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
 }
 
 // Cell is one cell of a table.
@@ -37,7 +37,10 @@ type Table struct {
 }
 
 // Line is one line of a document's head: label and text.
-type Line struct{ Label, Text string }
+type Line struct {
+	Label string `json:"label"`
+	Text  string `json:"text"`
+}
 
 // Sheet is a composed document, ready for any format.
 type Sheet struct {

@@ -70,7 +70,7 @@ type (
 	}
 	runPage struct {
 		Run struct {
-			TraceID string
+			TraceID string `json:"trace_id"`
 			Result  struct {
 				Verdict, Class string
 				Status         int

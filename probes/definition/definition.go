@@ -28,15 +28,15 @@ type Catalog struct {
 
 // Revision says which definitions a catalog was made from.
 type Revision struct {
-	Seq        uint64    // grows with every accepted revision; agents never go back
-	Commit     string    // Git commit, 40 hex digits; empty for a plain directory
-	Author     string    // of the commit
-	Subject    string    // of the commit
-	Committed  time.Time // UTC
-	Accepted   time.Time // when the coordinator took it into use, UTC
-	Digest     string    // SHA-256 of the packed body, hex; set by Unpack and Compile
-	ServiceIDs int       // how many services
-	ProbeIDs   int       // how many probes
+	Seq        uint64    `json:"seq"`       // grows with every accepted revision; agents never go back
+	Commit     string    `json:"commit"`    // Git commit, 40 hex digits; empty for a plain directory
+	Author     string    `json:"author"`    // of the commit
+	Subject    string    `json:"subject"`   // of the commit
+	Committed  time.Time `json:"committed"` // UTC
+	Accepted   time.Time `json:"accepted"`  // when the coordinator took it into use, UTC
+	Digest     string    `json:"digest"`    // SHA-256 of the packed body, hex; set by Unpack and Compile
+	ServiceIDs int       `json:"services"`  // how many services
+	ProbeIDs   int       `json:"probes"`    // how many probes
 }
 
 // Calendar is calendar.yaml.

@@ -177,6 +177,12 @@ func (f *Fleet) makeDefinitions(ctx context.Context) error {
 	if err := f.git(ctx, "init", "-q", "-b", "main"); err != nil {
 		return err
 	}
+	// A fresh machine's git knows no name, and a person is to commit here.
+	for name, value := range map[string]string{"user.name": "Demo", "user.email": "demo@rsj.example"} {
+		if err := f.git(ctx, "config", name, value); err != nil {
+			return err
+		}
+	}
 	return f.Commit(ctx, "Watch the bureau's services")
 }
 
@@ -185,7 +191,7 @@ func (f *Fleet) Commit(ctx context.Context, subject string) error {
 	if err := f.git(ctx, "add", "-A"); err != nil {
 		return err
 	}
-	return f.git(ctx, "-c", "user.name=Demo", "-c", "user.email=demo@rsj.example", "commit", "-q", "-m", subject)
+	return f.git(ctx, "commit", "-q", "-m", subject)
 }
 
 func (f *Fleet) git(ctx context.Context, args ...string) error {
