@@ -65,8 +65,14 @@ type Scheduler struct {
 	last    map[probes.Key]ran // the latest slot run, kept when ownership is lost
 
 	mu     sync.Mutex // protects the following
-	flying map[probes.Key]bool
+	flying map[flight]bool
 	stats  Stats
+}
+
+// flight is a run in flight; a probe has at most one of each trigger.
+type flight struct {
+	key     probes.Key
+	trigger probes.Trigger
 }
 
 // ran remembers the newest slot of a probe that was run, and its interval then.
@@ -94,7 +100,7 @@ func New(o Options) (*Scheduler, error) {
 		refresh: make(chan struct{}, 1),
 		entries: map[probes.Key]*entry{},
 		last:    map[probes.Key]ran{},
-		flying:  map[probes.Key]bool{},
+		flying:  map[flight]bool{},
 	}, nil
 }
 
@@ -175,19 +181,16 @@ func (s *Scheduler) reconcile(now time.Time) {
 	s.mu.Unlock()
 }
 
-// first schedules a probe that we came to own: the slot that runs is caught up
-// when enough of it is left, or else the next is waited for. A slot that was run
-// before we lost the probe for a while is found out when its turn comes.
+// first schedules a probe that we came to own: the slot that runs is caught up,
+// however little of it is left, since whoever owned it may have died before its
+// run. A slot that was run before we lost the probe for a while is found out when
+// its turn comes.
 func (s *Scheduler) first(e *entry, now time.Time) {
 	p := e.owned.Probe
 	slot := probes.SlotAt(p.Key, p.Every, now)
-	spare := slot.Add(p.Every).Sub(now) - p.Timeout
-	if spare < 0 {
-		s.next(e, slot, now)
-		return
-	}
+	left := slot.Add(p.Every).Sub(now)
 	e.slot, e.trigger = slot, probes.TriggerCatchUp
-	e.at = now.Add(spread(p.Key, min(s.o.CatchUpSpread, p.Every/4, spare)))
+	e.at = now.Add(spread(p.Key, min(s.o.CatchUpSpread, p.Every/4, left)))
 	s.queue.put(e)
 }
 
@@ -246,7 +249,7 @@ func (s *Scheduler) handle(ctx context.Context, e *entry, now time.Time) (missed
 	late := now.Sub(e.slot)
 	switch {
 	case s.ranAlready(p.Key, e.slot, now):
-	case late > p.Every/2 && p.Every-late < p.Timeout:
+	case e.trigger == probes.TriggerSlot && late > p.Every/2 && p.Every-late < p.Timeout:
 		// So late that the run would eat into the next slot.
 		missed++
 	default:
@@ -257,7 +260,8 @@ func (s *Scheduler) handle(ctx context.Context, e *entry, now time.Time) (missed
 }
 
 func (s *Scheduler) start(ctx context.Context, d Due) {
-	key := d.Probe.Key
+	// A catch-up may run into the next slot, which must not be skipped for it.
+	key := flight{d.Probe.Key, d.Trigger}
 	s.mu.Lock()
 	if s.flying[key] {
 		s.stats.Skipped++
@@ -270,7 +274,7 @@ func (s *Scheduler) start(ctx context.Context, d Due) {
 		s.stats.CatchUps++
 	}
 	s.mu.Unlock()
-	s.last[key] = ran{slot: d.Slot, every: d.Probe.Every}
+	s.last[d.Probe.Key] = ran{slot: d.Slot, every: d.Probe.Every}
 	s.runs.Go(func() {
 		defer func() {
 			s.mu.Lock()
