@@ -1,8 +1,8 @@
 package probes
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -110,14 +110,38 @@ type Request struct {
 	Pending bool
 }
 
-// Failure is what went wrong on a page during an Action: about the site, not the agent.
+// Failure is what went wrong with a site or on a page: about the site, not the agent.
 type Failure struct {
-	Class Class
-	Want  string
-	Got   string
+	Class  Class
+	Phrase Phrase
+	Want   string // the phrase's arguments: see Phrase
+	Got    string
 }
 
-// Error makes a Failure an error.
+// Error makes a Failure an error, in the form in which traces hold it.
 func (f *Failure) Error() string {
-	return fmt.Sprintf("%s: want %s, got %s", f.Class, f.Want, f.Got)
+	var b strings.Builder
+	b.WriteString(string(f.Class))
+	if f.Phrase != "" && string(f.Phrase) != string(f.Class) {
+		b.WriteString(": " + string(f.Phrase))
+	}
+	sep := ": "
+	if f.Want != "" {
+		b.WriteString(sep + "want " + f.Want)
+		sep = ", "
+	}
+	if f.Got != "" {
+		b.WriteString(sep + "got " + f.Got)
+	}
+	return b.String()
+}
+
+// Finding is the failure as what was wrong in a step.
+func (f *Failure) Finding(step string) Finding {
+	return Finding{Class: f.Class, Step: step, Phrase: f.Phrase, Want: f.Want, Got: f.Got}
+}
+
+// Clean returns the failure with every text passed through clean.
+func (f *Failure) Clean(clean func(string) string) *Failure {
+	return &Failure{Class: f.Class, Phrase: f.Phrase, Want: clean(f.Want), Got: clean(f.Got)}
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"unicode/utf8"
 )
 
 // Classify sorts a network error into its failure class. An error it does not
@@ -55,13 +54,14 @@ func isTimeout(err error) bool {
 	return errors.As(err, &ne) && ne.Timeout()
 }
 
-// Judge makes the result of a run that ended with a network error, or Up for nil.
-func Judge(step, want string, err error) Result {
+// Judge makes the result of a run that ended with a network error while
+// speaking to peer, or Up for nil.
+func Judge(step, peer string, err error) Result {
 	if err == nil {
 		return Result{Verdict: Up}
 	}
 	var r Result
-	r.Fail(Finding{Class: Classify(err), Step: step, Want: want, Got: Excerpt(err.Error())})
+	r.Fail(Explain(err, peer).Finding(step))
 	return r
 }
 
@@ -77,12 +77,5 @@ func Excerpt(s string) string {
 	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' }), " ")
-	if len(s) <= ExcerptMax {
-		return s
-	}
-	cut := ExcerptMax - len("…")
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
+	return short(s, ExcerptMax)
 }

@@ -128,10 +128,12 @@ func TestClassify(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	require.Equal(t, probes.Up, probes.Judge("connect", "", nil).Verdict)
-	r := probes.Judge("connect", "a connection", errors.New("line\none\x00"+strings.Repeat("x", 900)))
+	r := probes.Judge("connect", "h.test", errors.New("line\none\x00"+strings.Repeat("x", 900)))
 	require.Equal(t, probes.Down, r.Verdict)
 	require.Equal(t, probes.ClassConnect, r.Class)
 	require.Equal(t, "connect", r.Findings[0].Step)
+	require.Equal(t, probes.PhraseNetwork, r.Findings[0].Phrase)
+	require.Equal(t, "h.test", r.Findings[0].Want)
 	require.LessOrEqual(t, len(r.Findings[0].Got), probes.ExcerptMax)
 	require.True(t, strings.HasPrefix(r.Findings[0].Got, "line one x"))
 }
@@ -150,9 +152,10 @@ func TestFindingsOfAResult(t *testing.T) {
 	require.Equal(t, probes.ClassStatus, r.Class, "the first failure names the class")
 	require.Equal(t, []probes.Finding{b, a, c, a}, r.Findings, "the worst stands first")
 
-	r = probes.Confess("open", "a browser", "none")
+	r = probes.Confess("queue", probes.PhraseBusy, "", "2\n")
 	require.Equal(t, probes.Unknown, r.Verdict)
 	require.Equal(t, probes.ClassAgent, r.Class)
+	require.Equal(t, []probes.Finding{{Class: probes.ClassAgent, Step: "queue", Phrase: probes.PhraseBusy, Got: "2"}}, r.Findings)
 }
 
 func TestExcerpt(t *testing.T) {

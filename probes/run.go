@@ -52,10 +52,11 @@ type Result struct {
 
 // Finding is one thing that was wrong, as data: package wording makes the sentence.
 type Finding struct {
-	Class Class  `json:"class"`
-	Step  string `json:"step"` // the step's name, e.g. "request" or "see 个人权益记录"
-	Want  string `json:"want"` // what was expected
-	Got   string `json:"got"`  // what was there instead, at most 300 bytes, redacted
+	Class  Class  `json:"class"`
+	Step   string `json:"step"`   // the step's name, e.g. "request" or "see 个人权益记录"
+	Phrase Phrase `json:"phrase"` // what was wrong; empty where Want and Got say it
+	Want   string `json:"want"`   // what was expected or asked, at most 300 bytes, redacted
+	Got    string `json:"got"`    // what was there instead, at most 300 bytes, redacted
 }
 
 // Check is one expectation with its outcome.
@@ -124,8 +125,8 @@ func (r *Result) Fail(f Finding) {
 
 // Confess makes a result that says the agent itself could not look: Unknown
 // with class agent. It is never the fault of the service.
-func Confess(step, want, got string) Result {
+func Confess(step string, phrase Phrase, want, got string) Result {
 	return Result{Verdict: Unknown, Class: ClassAgent, Findings: []Finding{{
-		Class: ClassAgent, Step: step, Want: want, Got: Excerpt(got),
+		Class: ClassAgent, Step: step, Phrase: phrase, Want: want, Got: Excerpt(got),
 	}}}
 }

@@ -5,7 +5,6 @@ package doubt
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -24,7 +23,7 @@ type Options struct {
 // Doubt watches the reference targets.
 type Doubt struct {
 	o      Options
-	reason atomic.Pointer[string]
+	silent atomic.Pointer[string] // all the targets, when none of them answers
 }
 
 // New makes a Doubt that so far trusts its host.
@@ -35,10 +34,11 @@ func New(o Options) *Doubt {
 	return &Doubt{o: o}
 }
 
-// Unwell returns why this agent's view does not count now; "" when it does.
+// Unwell returns the targets when none of them answers, so that this agent's
+// view does not count now; "" when it does.
 func (d *Doubt) Unwell() string {
-	if r := d.reason.Load(); r != nil {
-		return *r
+	if s := d.silent.Load(); s != nil {
+		return *s
 	}
 	return ""
 }
@@ -64,7 +64,7 @@ func (d *Doubt) Run(ctx context.Context) error {
 // look tries the targets in turn: one that answers is enough.
 func (d *Doubt) look(ctx context.Context) {
 	was := d.Unwell()
-	now := fmt.Sprintf("none of the reference targets %s answers: this agent's own line is down", strings.Join(d.o.Targets, ", "))
+	now := strings.Join(d.o.Targets, ", ")
 	for _, t := range d.o.Targets {
 		dialing, cancel := context.WithTimeout(ctx, 3*time.Second)
 		c, err := d.o.Dial(dialing, "tcp", t)
@@ -78,10 +78,10 @@ func (d *Doubt) look(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // stopping: the failed dials say nothing
 	}
-	d.reason.Store(&now)
+	d.silent.Store(&now)
 	switch {
 	case was == "" && now != "":
-		d.o.Logger.Warn("doubting myself: runs are unknown until a reference target answers", "reason", now)
+		d.o.Logger.Warn("doubting myself: no reference target answers, so runs are unknown", "targets", now)
 	case was != "" && now == "":
 		d.o.Logger.Info("a reference target answers again")
 	}

@@ -81,7 +81,7 @@ func (c *cleaner) err(e error) error {
 	}
 	var f *probes.Failure
 	if errors.As(e, &f) {
-		return &probes.Failure{Class: f.Class, Want: c.text(f.Want), Got: c.text(f.Got)}
+		return f.Clean(c.text)
 	}
 	text := e.Error()
 	clean := c.text(text)

@@ -4,6 +4,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +43,8 @@ type Options struct {
 	Secret func(name string) (string, error)
 	// Secrets returns further values to hide wherever they show up.
 	Secrets func() []string
-	// Unwell says why this agent's own eyes are not to be trusted now, or "".
+	// Unwell names the reference targets of which none answers now, so that this
+	// agent's own eyes are not to be trusted, or "".
 	Unwell func() string
 
 	Browser         probes.Browser // nil without the capability
@@ -164,11 +167,8 @@ func (r *Runner) Run(ctx context.Context, p probes.Probe, ch probes.Channel, rev
 		run.Took = max(0, r.o.Now().Sub(started))
 	}
 	run.Result = sane(clean.result(clipped(run.Result)))
-	for _, why := range []string{before, r.o.Unwell()} {
-		if why != "" {
-			run.Result = probes.Confess("self", "an agent that is well", clean.text(why))
-			break
-		}
+	if silent := cmp.Or(before, r.o.Unwell()); silent != "" {
+		run.Result = probes.Confess("self", probes.PhraseLineDown, "", clean.text(silent))
 	}
 	kctx := context.WithoutCancel(tctx)
 	run.Result.Evidence = r.keep(kctx, run.Key, run.Result.Evidence)
@@ -214,9 +214,9 @@ func (r *Runner) place(ctx context.Context, p probes.Probe, slot time.Time, trig
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	places, what := r.plain, "runs"
+	places, busy := r.plain, probes.PhraseBusy
 	if slices.Contains(p.Needs, probes.CapabilityBrowser) {
-		places, what = r.browsers, "browser runs"
+		places, busy = r.browsers, probes.PhraseBusyBrowser
 	}
 	wctx := ctx
 	if trig != probes.TriggerManual {
@@ -233,7 +233,7 @@ func (r *Runner) place(ctx context.Context, p probes.Probe, slot time.Time, trig
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
-		result := probes.Confess("queue", "a free place within the slot", fmt.Sprintf("all %d places for %s stayed taken", cap(places), what))
+		result := probes.Confess("queue", busy, "", strconv.Itoa(cap(places)))
 		return nil, &result, nil
 	}
 }
@@ -255,10 +255,11 @@ func (r *Runner) probe(ctx context.Context, p probes.Probe, trace Trace, clean *
 		Resolver: r.o.Resolver,
 		Secret: func(name string) (string, error) {
 			value, err := r.o.Secret(name)
-			if err == nil {
-				clean.hide(value)
+			if err != nil {
+				return "", &probes.Trouble{Phrase: probes.PhraseNoSecret, Want: name, Err: err}
 			}
-			return value, err
+			clean.hide(value)
+			return value, nil
 		},
 		Record:          rec,
 		Traceparent:     trace.Traceparent,
@@ -288,7 +289,7 @@ func (r *Runner) probe(ctx context.Context, p probes.Probe, trace Trace, clean *
 	}
 	r.leaked.Add(1)
 	r.o.Logger.Error("a prober ignored its deadline", "probe", p.Key, "kind", p.Kind, "timeout", p.Timeout)
-	return probes.Confess("run", "a prober that ends by its timeout", fmt.Sprintf("kind %s still ran %v after it", p.Kind, r.o.Grace))
+	return probes.Confess("run", probes.PhraseOverran, p.Kind, probes.Lasted(r.o.Grace))
 }
 
 // survive runs the prober and makes a panic the run's result, not the process's end.
@@ -298,7 +299,7 @@ func (r *Runner) survive(ctx context.Context, p probes.Probe, env probes.Env, cl
 			r.panics.Add(1)
 			text := clean.text(fmt.Sprint(v))
 			r.o.Logger.Error("a prober panicked", "probe", p.Key, "kind", p.Kind, "panic", text, "stack", clean.text(string(debug.Stack())))
-			out = outcome{result: probes.Confess("run", "a prober that does not panic", text)}
+			out = outcome{result: probes.Confess("run", probes.PhrasePanicked, "", text)}
 		}
 	}()
 	result, err := p.Prober.Probe(ctx, env)
@@ -307,12 +308,16 @@ func (r *Runner) survive(ctx context.Context, p probes.Probe, env probes.Env, cl
 
 // judge turns a prober's say into a result.
 func judge(ctx context.Context, out outcome) probes.Result {
-	if out.err != nil {
-		return probes.Confess("run", "an agent that can look", out.err.Error())
+	var trouble *probes.Trouble
+	switch {
+	case errors.As(out.err, &trouble):
+		return probes.Confess("run", trouble.Phrase, trouble.Want, trouble.Error())
+	case out.err != nil:
+		return probes.Confess("run", probes.PhraseCouldNotLook, "", out.err.Error())
 	}
 	// The agent is being stopped: what looks like an outage is our own doing.
 	if out.result.Verdict != probes.Up && ctx.Err() != nil && !errors.Is(context.Cause(ctx), errRunTimeout) {
-		return probes.Confess("run", "time to finish", fmt.Sprint("the agent was stopped: ", context.Cause(ctx)))
+		return probes.Confess("run", probes.PhraseStopped, "", context.Cause(ctx).Error())
 	}
 	return out.result
 }

@@ -22,6 +22,8 @@ import (
 
 	"github.com/gengfu/gengfu/agent/runner"
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/probetest"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -131,12 +133,14 @@ func TestAGoodRun(t *testing.T) {
 	})
 }
 
-func confesses(t *testing.T, run probes.Run, text string) {
+// confesses checks that the run says in these words that its agent could not look.
+func confesses(t *testing.T, run probes.Run, sentence string) {
 	t.Helper()
 	require.Equal(t, probes.Unknown, run.Result.Verdict)
 	require.Equal(t, probes.ClassAgent, run.Result.Class)
 	require.NotEmpty(t, run.Result.Findings)
-	require.Contains(t, run.Result.Findings[0].Got, text)
+	probetest.Readable(t, run.Result)
+	require.Equal(t, sentence, wording.Finding(wording.ZH, run.Result.Findings[0]))
 }
 
 func TestWhatIsOurOwnFaultIsUnknown(t *testing.T) {
@@ -148,31 +152,32 @@ func TestWhatIsOurOwnFaultIsUnknown(t *testing.T) {
 		text string
 	}{
 		"error": {func(context.Context, probes.Env) (probes.Result, error) {
-			return probes.Result{Verdict: probes.Up}, errors.New("no browser")
-		}, "no browser"},
-		"panic": {func(context.Context, probes.Env) (probes.Result, error) { panic("ouch") }, "ouch"},
+			return probes.Result{Verdict: probes.Up}, errors.New("no page within 10s")
+		}, "探针未能执行拨测（no page within 10s）"},
+		"browser": {func(context.Context, probes.Env) (probes.Result, error) {
+			err := &probes.Trouble{Phrase: probes.PhraseNoBrowser, Err: errors.New("apt-get install x")}
+			return probes.Result{}, fmt.Errorf("opening: %w", err)
+		}, "探针上没有浏览器，安装：apt-get install x"},
+		"panic": {func(context.Context, probes.Env) (probes.Result, error) { panic("ouch") }, "拨测程序崩溃（ouch）"},
 		"missing secret": {func(_ context.Context, env probes.Env) (probes.Result, error) {
 			_, err := env.Secret("TOKEN")
 			return probes.Result{}, err
-		}, "no secrets"},
-		"forgotten result": {func(context.Context, probes.Env) (probes.Result, error) {
-			return probes.Result{Findings: []probes.Finding{{Got: "nothing"}}}, nil
-		}, "nothing"},
+		}, "探针上没有设置密钥 TOKEN"},
 		"unknown class": {func(context.Context, probes.Env) (probes.Result, error) {
 			return probes.Result{Verdict: probes.Down, Class: "gremlins"}, nil
-		}, "gremlins"},
+		}, `拨测结果自相矛盾（verdict = down, class = "gremlins"）`},
 		"down without class": {func(context.Context, probes.Env) (probes.Result, error) {
 			return probes.Result{Verdict: probes.Down}, nil
-		}, "without a failure class"},
+		}, `拨测结果自相矛盾（verdict = down, class = ""）`},
 		"up with class": {func(context.Context, probes.Env) (probes.Result, error) {
 			return probes.Result{Verdict: probes.Up, Class: probes.ClassDNS}, nil
-		}, "up with"},
+		}, `拨测结果自相矛盾（verdict = up, class = "dns"）`},
 		"down by the agent's class": {func(context.Context, probes.Env) (probes.Result, error) {
 			return probes.Result{Verdict: probes.Down, Class: probes.ClassAgent}, nil
-		}, "agent's own"},
+		}, `拨测结果自相矛盾（verdict = down, class = "agent"）`},
 		"verdict outside the list": {func(context.Context, probes.Env) (probes.Result, error) {
 			return probes.Result{Verdict: 9, Class: probes.ClassDNS}, nil
-		}, "outside the list"},
+		}, `拨测结果自相矛盾（verdict = verdict(9), class = "dns"）`},
 	} {
 		t.Run(name, func(t *testing.T) { confesses(t, once(t, r, probe(c.f)), c.text) })
 	}
@@ -181,20 +186,28 @@ func TestWhatIsOurOwnFaultIsUnknown(t *testing.T) {
 	require.Len(t, tr.ended, 9)
 }
 
+func TestAForgottenVerdictIsUnknown(t *testing.T) {
+	run := once(t, makeRunner(t, &trace{}, nil), probe(func(context.Context, probes.Env) (probes.Result, error) {
+		return probes.Result{Findings: []probes.Finding{{Phrase: "made_up", Got: "nothing"}}}, nil
+	}))
+	require.Equal(t, probes.Unknown, run.Result.Verdict)
+	require.Equal(t, []probes.Finding{{Class: probes.ClassAgent, Got: "nothing"}}, run.Result.Findings)
+}
+
 func TestAnUnwellAgentDoesNotJudge(t *testing.T) {
 	for _, at := range []int{1, 2} { // before, or after, the run
 		asked := 0
 		r := makeRunner(t, &trace{}, func(o *runner.Options) {
 			o.Unwell = func() string {
 				if asked++; asked == at {
-					return "no reference target is reachable"
+					return "10.0.0.1:53, 10.0.0.2:53"
 				}
 				return ""
 			}
 		})
 		confesses(t, once(t, r, probe(func(context.Context, probes.Env) (probes.Result, error) {
 			return probes.Result{Verdict: probes.Down, Class: probes.ClassConnect}, nil
-		})), "no reference target")
+		})), "探针自己断网：基准地址 10.0.0.1:53, 10.0.0.2:53 都没有应答")
 	}
 }
 
@@ -223,7 +236,7 @@ func TestAProberThatIgnoresItsDeadlineIsLeftBehindAndCounted(t *testing.T) {
 			_ = env.Record.Step(ctx, "straggler", func(context.Context) error { return nil })
 			return probes.Result{Verdict: probes.Up}, nil
 		}))
-		confesses(t, run, "still ran")
+		confesses(t, run, "fake 拨测超时 2秒后仍未停下，结果作废")
 		require.Equal(t, 12*time.Second, run.Took)
 		require.EqualValues(t, 1, r.Stats().Leaked)
 
@@ -246,7 +259,7 @@ func TestStoppingIsNotAnOutage(t *testing.T) {
 			return probes.Judge("connect", "a connection", io.EOF), nil
 		}), probes.ChannelApp, "abc", time.Now(), probes.TriggerSlot)
 		require.NoError(t, err)
-		confesses(t, run, "stopped")
+		confesses(t, run, "探针正在停止，拨测没有做完（context canceled）")
 		require.Len(t, tr.ended, 1, "kept all the same")
 		_, err = r.Run(ctx, probe(nil), probes.ChannelApp, "abc", time.Now(), probes.TriggerSlot)
 		if err == nil {
@@ -293,24 +306,31 @@ func TestPlacesAreBounded(t *testing.T) {
 }
 
 func TestARunWithoutAPlaceInItsSlotSaysSo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tr := &trace{}
-		r := makeRunner(t, tr, func(o *runner.Options) { o.MaxConcurrent = 1 })
-		hog := probe(func(context.Context, probes.Env) (probes.Result, error) {
-			time.Sleep(5 * time.Minute)
-			return probes.Result{Verdict: probes.Up}, nil
+	for sentence, needs := range map[string][]probes.Capability{
+		"探针繁忙：1 个拨测名额一直占满":    nil,
+		"探针繁忙：1 个浏览器拨测名额一直占满": {probes.CapabilityBrowser},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := &trace{}
+			r := makeRunner(t, tr, func(o *runner.Options) { o.MaxConcurrent, o.MaxBrowsers = 1, 1 })
+			hog := probe(func(context.Context, probes.Env) (probes.Result, error) {
+				time.Sleep(5 * time.Minute)
+				return probes.Result{Verdict: probes.Up}, nil
+			})
+			hog.Timeout, hog.Needs = time.Hour, needs
+			var wg sync.WaitGroup
+			wg.Go(func() { once(t, r, hog) })
+			synctest.Wait()
+			late := probe(nil)
+			late.Needs = needs
+			run := once(t, r, late)
+			confesses(t, run, sentence)
+			require.Equal(t, time.Minute, run.Late)
+			require.Zero(t, run.Took)
+			require.EqualValues(t, 1, r.Stats().Starved)
+			wg.Wait()
 		})
-		hog.Timeout = time.Hour
-		var wg sync.WaitGroup
-		wg.Go(func() { once(t, r, hog) })
-		synctest.Wait()
-		run := once(t, r, probe(nil))
-		confesses(t, run, "stayed taken")
-		require.Equal(t, time.Minute, run.Late)
-		require.Zero(t, run.Took)
-		require.EqualValues(t, 1, r.Stats().Starved)
-		wg.Wait()
-	})
+	}
 }
 
 func TestSecretsLeaveNoTrace(t *testing.T) {
@@ -333,7 +353,9 @@ func TestSecretsLeaveNoTrace(t *testing.T) {
 		both := value + " and " + known
 		got := env.Record.Step(ctx, "fill "+both, func(context.Context) error { return seen })
 		require.Equal(t, seen, got, "the prober gets its own error")
-		_ = env.Record.Step(ctx, "see", func(context.Context) error { return &probes.Failure{Class: probes.ClassStep, Want: both, Got: both} })
+		_ = env.Record.Step(ctx, "see", func(context.Context) error {
+			return &probes.Failure{Class: probes.ClassStep, Phrase: probes.PhraseTextMissing, Want: both, Got: both}
+		})
 		env.Record.Phase(ctx, probes.Phase{Name: both, Err: seen, Attrs: []probes.Attr{{Key: "k", Value: both}}})
 		env.Record.Annotate(ctx, probes.Attr{Key: "k", Value: []string{both}}, probes.Attr{Key: "n", Value: 7})
 		return probes.Result{
@@ -352,6 +374,7 @@ func TestSecretsLeaveNoTrace(t *testing.T) {
 	require.Contains(t, all, probes.Masked)
 	require.Equal(t, probes.Down, run.Result.Verdict)
 	require.Contains(t, tr.text(), "n 7")
+	require.Contains(t, tr.text(), "text_missing", "the phrase stays")
 }
 
 func TestEvidenceIsHashedAndKept(t *testing.T) {

@@ -52,7 +52,7 @@ func clip(s string) string { return s[:min(len(s), maxRaw)] }
 // so Unknown: neither a false "up" nor a false alarm.
 func sane(res probes.Result) probes.Result {
 	if fault := contradiction(res); fault != "" {
-		return probes.Confess("result", "a result without contradictions", fault)
+		return probes.Confess("result", probes.PhraseContradiction, "", fault)
 	}
 	if res.Verdict == probes.Unknown {
 		res.Class = probes.ClassAgent
@@ -61,6 +61,9 @@ func sane(res probes.Result) probes.Result {
 		f := &res.Findings[i]
 		if !f.Class.Known() || f.Class == probes.ClassNone {
 			f.Class = res.Class
+		}
+		if !f.Phrase.Known() {
+			f.Phrase = ""
 		}
 		f.Step = bounded(f.Step, maxName)
 		f.Want, f.Got = probes.Excerpt(f.Want), probes.Excerpt(f.Got)
@@ -79,21 +82,19 @@ func sane(res probes.Result) probes.Result {
 	return res
 }
 
+// contradiction is the verdict and the class when they do not go together, as
+// data; else empty.
 func contradiction(res probes.Result) string {
 	switch {
 	case !slices.Contains(probes.Verdicts(), res.Verdict):
-		return fmt.Sprintf("a verdict outside the list: %d", res.Verdict)
 	case !res.Class.Known():
-		return fmt.Sprintf("a failure class outside the list: %q", res.Class)
 	case res.Verdict == probes.Up && res.Class != probes.ClassNone:
-		return fmt.Sprintf("up with the failure class %q", res.Class)
 	case (res.Verdict == probes.Down || res.Verdict == probes.Degraded) && res.Class == probes.ClassNone:
-		return fmt.Sprintf("%v without a failure class", res.Verdict)
 	case res.Class == probes.ClassAgent && res.Verdict != probes.Unknown:
-		return fmt.Sprintf("%v with the class of the agent's own failures", res.Verdict)
 	default:
 		return ""
 	}
+	return fmt.Sprintf("verdict = %v, class = %q", res.Verdict, res.Class)
 }
 
 func measures(all map[string]float64) map[string]float64 {

@@ -137,7 +137,8 @@ func (d *decoder) short(key, prefix string) bool {
 func (d *decoder) findings() []probes.Finding {
 	var findings []probes.Finding
 	for f := range items[findingJSON](d, keyFindings, maxFindings) {
-		d.within(keyFindings, f.Step, f.Want, f.Got)
+		// A phrase that only a newer agent knows is kept: Want and Got still tell.
+		d.within(keyFindings, string(f.Phrase), f.Step, f.Want, f.Got)
 		findings = append(findings, probes.Finding(f))
 	}
 	return findings

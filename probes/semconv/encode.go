@@ -19,10 +19,11 @@ import (
 // The JSON forms of a run's lists.
 type (
 	findingJSON struct {
-		Class probes.Class `json:"class,omitempty"`
-		Step  string       `json:"step,omitempty"`
-		Want  string       `json:"want,omitempty"`
-		Got   string       `json:"got,omitempty"`
+		Class  probes.Class  `json:"class,omitempty"`
+		Step   string        `json:"step,omitempty"`
+		Phrase probes.Phrase `json:"phrase,omitempty"`
+		Want   string        `json:"want,omitempty"`
+		Got    string        `json:"got,omitempty"`
 	}
 	checkJSON struct {
 		Expr string `json:"expr"`
@@ -177,7 +178,8 @@ func (e *encoder) findings(findings []probes.Finding) {
 	var items []string
 	for _, f := range bounded(e, findings, maxFindings) {
 		items = append(items, item(findingJSON{
-			Class: f.Class, Step: e.clip(f.Step, maxPart), Want: e.clip(f.Want, maxPart), Got: e.clip(f.Got, maxPart),
+			Class: f.Class, Step: e.clip(f.Step, maxPart), Phrase: probes.Phrase(e.clip(string(f.Phrase), maxID)),
+			Want: e.clip(f.Want, maxPart), Got: e.clip(f.Got, maxPart),
 		}))
 	}
 	e.list(keyFindings, items)

@@ -35,7 +35,7 @@ func sample() probes.Run {
 		TraceID: "000102030405060708090a0b0c0d0e0f",
 		Result: probes.Result{
 			Verdict: probes.Down, Class: probes.ClassMaintenancePage,
-			Findings: []probes.Finding{{Class: probes.ClassMaintenancePage, Step: "see 个人权益记录", Want: "个人权益记录", Got: "系统维护中"}},
+			Findings: []probes.Finding{{Class: probes.ClassStep, Step: "see 个人权益记录", Phrase: probes.PhraseTextMissing, Want: "个人权益记录", Got: "《系统维护中》"}},
 			Checks:   []probes.Check{{Expr: `json.code == "0" && a < b`, Warn: true, OK: true, Saw: "status = 500"}, {Expr: "lcp < 4s"}},
 			Timings:  probes.Timings{DNS: 1, Connect: 2, TLS: 3, FirstByte: 4, Body: 5, Total: 15},
 			Status:   200, URL: "https://h5.rsj.example.test/shebao/quanyi", IP: "192.0.2.7",
@@ -172,6 +172,7 @@ func genRun(t *rapid.T) probes.Run {
 	slot := probes.SlotAt(key, every, at)
 	length := rapid.Custom(func(t *rapid.T) time.Duration { return time.Duration(rapid.Int64Min(0).Draw(t, "ns")) })
 	class := rapid.SampledFrom(append(probes.Classes(), probes.ClassNone))
+	phrase := rapid.SampledFrom(append(probes.Phrases(), "", "of_a_newer_agent"))
 	run := probes.Run{
 		Key: key, Slot: slot, Every: every,
 		Channel: rapid.SampledFrom(probes.Channels()).Draw(t, "channel"),
@@ -192,7 +193,7 @@ func genRun(t *rapid.T) probes.Run {
 			Title:    odd(2048).Draw(t, "title"),
 			Measures: rapid.MapOfN(odd(100), rapid.Float64(), 0, 8).Draw(t, "measures"),
 			Findings: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) probes.Finding {
-				return probes.Finding{Class: class.Draw(t, "class"), Step: odd(1024).Draw(t, "step"), Want: odd(1024).Draw(t, "want"), Got: odd(300).Draw(t, "got")}
+				return probes.Finding{Class: class.Draw(t, "class"), Step: odd(1024).Draw(t, "step"), Phrase: phrase.Draw(t, "phrase"), Want: odd(1024).Draw(t, "want"), Got: odd(300).Draw(t, "got")}
 			}), 0, 4).Draw(t, "findings"),
 			Checks: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) probes.Check {
 				return probes.Check{Expr: odd(1024).Draw(t, "expr"), Warn: rapid.Bool().Draw(t, "warn"), OK: rapid.Bool().Draw(t, "ok"), Saw: odd(1024).Draw(t, "saw")}
@@ -251,7 +252,7 @@ func TestWhatExceedsTheBoundsIsClippedNotRefused(t *testing.T) {
 	r.Measures["nan"], r.Measures["inf"] = math.NaN(), math.Inf(1)
 	r.Measures[strings.Repeat("m", 999)] = 1
 	for range 1000 {
-		r.Findings = append(r.Findings, probes.Finding{Class: probes.ClassStep, Got: strings.Repeat("\x01", 5000)})
+		r.Findings = append(r.Findings, probes.Finding{Class: probes.ClassStep, Phrase: probes.Phrase(strings.Repeat("p", 5000)), Got: strings.Repeat("\x01", 5000)})
 		r.Checks = append(r.Checks, probes.Check{Expr: strings.Repeat("e", 5000)})
 		r.Evidence = append(r.Evidence, probes.Evidence{SHA256: digest("y")})
 	}

@@ -1,6 +1,6 @@
 // Package wording owns the words that people read for ids in code: verdicts,
-// classes, channels and the sentence that explains a finding, in Chinese and in
-// English. Texts are keyed by id, never by an error's text.
+// classes, channels, steps and the sentence that explains a finding, in Chinese
+// and in English. Texts are keyed by id, never by an error's text.
 package wording
 
 import (
@@ -94,25 +94,6 @@ var triggers = map[probes.Trigger]pair{
 
 // Trigger is the word for why a run took place.
 func Trigger(l Lang, t probes.Trigger) string { return triggers[t].in(l) }
-
-// Finding is the sentence that explains f; empty for no finding.
-func Finding(l Lang, f probes.Finding) string {
-	if f == (probes.Finding{}) {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString(Class(l, f.Class))
-	if f.Step != "" {
-		b.WriteString(pair{"，步骤「" + f.Step + "」", fmt.Sprintf(", step %q", f.Step)}.in(l))
-	}
-	if f.Want != "" {
-		b.WriteString(pair{"：应为 ", ": want "}.in(l) + f.Want)
-	}
-	if f.Got != "" {
-		b.WriteString(pair{"；实际 ", "; got "}.in(l) + f.Got)
-	}
-	return b.String()
-}
 
 // Duration is a length as people say it: 「1小时23分」, 「45秒」, 「320毫秒」.
 func Duration(l Lang, d time.Duration) string {

@@ -50,14 +50,6 @@ func TestParseLang(t *testing.T) {
 	}
 }
 
-func TestFinding(t *testing.T) {
-	f := probes.Finding{Class: probes.ClassStatus, Step: "request", Want: "200", Got: "500"}
-	require.Equal(t, "返回错误状态码，步骤「request」：应为 200；实际 500", wording.Finding(wording.ZH, f))
-	require.Equal(t, `HTTP error status, step "request": want 200; got 500`, wording.Finding(wording.EN, f))
-	require.Equal(t, "访问超时", wording.Finding(wording.ZH, probes.Finding{Class: probes.ClassTimeout}))
-	require.Empty(t, wording.Finding(wording.ZH, probes.Finding{}))
-}
-
 func TestDuration(t *testing.T) {
 	for _, tt := range []struct {
 		d      time.Duration

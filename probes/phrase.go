@@ -1,0 +1,155 @@
+package probes
+
+import "slices"
+
+// Phrase names the sentence that says what was wrong: a closed list, of which
+// package wording holds the sentences. Want and Got of a Finding or a Failure
+// are its arguments. They are data that reads the same in every language, such
+// as an address, a selector, an expression, what a page showed or the text of
+// an error, and never prose of our own.
+//
+// A phrase is added here and in the wording table, nowhere else; a test holds
+// the two together. The empty phrase lets Want and Got speak for themselves.
+type Phrase string
+
+// PhraseCheck says that an expectation failed: Want is the expression, Got the
+// values that it saw.
+const PhraseCheck Phrase = "check"
+
+// The phrases of the network. Want is the peer: a host, or an address with its
+// port. Got is the error's own text unless stated otherwise; a length of time is
+// written as Lasted does.
+const (
+	PhraseNoSuchHost     Phrase = "no_such_host"
+	PhraseDNSTimeout     Phrase = "dns_timeout"     // Got is how long it was waited
+	PhraseDNSFailed      Phrase = "dns_failed"      //
+	PhraseRefused        Phrase = "refused"         //
+	PhraseUnreachable    Phrase = "unreachable"     //
+	PhraseConnectTimeout Phrase = "connect_timeout" // Got is how long it was waited, if known
+	PhraseConnectFailed  Phrase = "connect_failed"  //
+	PhraseTLSTimeout     Phrase = "tls_timeout"     // Got is how long it was waited
+	PhraseTLSFailed      Phrase = "tls_failed"      //
+	PhraseNotTLS         Phrase = "not_tls"         // something else than TLS speaks there
+	PhraseCertExpired    Phrase = "cert_expired"    // Got is when, RFC 3339
+	PhraseCertEarly      Phrase = "cert_early"      // Got is from when it is valid, RFC 3339
+	PhraseCertDate       Phrase = "cert_date"       // one of the two, when the browser does not tell
+	PhraseCertName       Phrase = "cert_name"       // Got are the names it is for, if known
+	PhraseCertUntrusted  Phrase = "cert_untrusted"  // Got is the issuer, if known
+	PhraseCertChain      Phrase = "cert_chain"      // no intermediate was sent; Got is the issuer
+	PhraseCertInvalid    Phrase = "cert_invalid"    //
+	PhraseReset          Phrase = "reset"           //
+	PhraseClosed         Phrase = "closed"          // before any answer
+	PhraseCut            Phrase = "cut"             // in the middle of the answer
+	PhraseReplyTimeout   Phrase = "reply_timeout"   // Got is how long it was waited
+	PhraseBodyTimeout    Phrase = "body_timeout"    // Got is how long it was waited
+	PhraseNotHTTP        Phrase = "not_http"        //
+	PhraseNetwork        Phrase = "network"         // anything else
+)
+
+// The phrases of HTTP and of interfaces.
+const (
+	PhraseStatus          Phrase = "status"           // Got is the code with its name
+	PhraseCharset         Phrase = "charset"          // Want is the charset declared, Got the one it seems to be, or nothing
+	PhraseCompression     Phrase = "compression"      // Got is the Content-Encoding that is not supported
+	PhraseCompressed      Phrase = "compressed"       // Got is what is wrong with the compressed data
+	PhraseRedirects       Phrase = "redirects"        // Want is how many are followed, Got the next address
+	PhraseRedirectEndless Phrase = "redirect_endless" // Want is the host
+	PhraseRedirectLoop    Phrase = "redirect_loop"    // Got is the address
+	PhraseRedirectPlain   Phrase = "redirect_plain"   // Got is the address without encryption
+	PhraseRedirectSecret  Phrase = "redirect_secret"  // Got is the address that the body's secrets do not belong to
+	PhraseRedirectBad     Phrase = "redirect_bad"     // Got is the address that is none
+	PhraseHTMLNotJSON     Phrase = "html_not_json"    // Got is the page's title
+	PhraseJSONEmpty       Phrase = "json_empty"       //
+	PhraseJSONBroken      Phrase = "json_broken"      // Got is the body
+	PhraseJSONMore        Phrase = "json_more"        // Got is the body, in which more follows the JSON
+	PhraseJSONLong        Phrase = "json_long"        // Want is the bound in bytes
+	PhraseBusiness        Phrase = "business"         // Want are the good codes, Got is "path = code: message"
+	PhraseBusinessMissing Phrase = "business_missing" // Want is the code's path, Got the message, if any
+)
+
+// The phrases of steps on a page. Want is the selector unless stated otherwise;
+// "the page" is written as Shown does.
+const (
+	PhraseElementMissing  Phrase = "element_missing"  // Got is the page
+	PhraseElementHidden   Phrase = "element_hidden"   // Got is the page
+	PhraseElementShown    Phrase = "element_shown"    // although it should not; Got is the page
+	PhraseElementDisabled Phrase = "element_disabled" //
+	PhraseElementReadOnly Phrase = "element_readonly" //
+	PhraseElementMoving   Phrase = "element_moving"   //
+	PhraseElementOutside  Phrase = "element_outside"  // of the window
+	PhraseElementCovered  Phrase = "element_covered"  // Got is the element over it
+	PhraseNotAField       Phrase = "not_a_field"      // Got is what it is
+	PhraseFieldType       Phrase = "field_type"       // Got is a type that takes no text
+	PhraseNotAList        Phrase = "not_a_list"       // Got is what it is
+	PhraseNoChoice        Phrase = "no_choice"        // Want is the choice, Got are those there
+	PhraseFieldReplaced   Phrase = "field_replaced"   // while it was filled
+	PhraseFieldEmpty      Phrase = "field_empty"      // after it was filled
+	PhraseTextMissing     Phrase = "text_missing"     // Want is the text, Got the page
+	PhraseTextShown       Phrase = "text_shown"       // Want is the text that should not be there, Got the page
+	PhraseAddress         Phrase = "address"          // Want is the part to be in the address, Got the address
+	PhraseScriptNo        Phrase = "script_no"        // Got is the script's result
+	PhraseScriptThrew     Phrase = "script_threw"     // Got is the exception
+	PhraseScriptEndless   Phrase = "script_endless"   //
+	PhraseSilent          Phrase = "silent"           // the page answers no question
+	PhraseDialogs         Phrase = "dialogs"          // without end; Got is the first
+	PhraseReloads         Phrase = "reloads"          // without end; Got is the address
+	PhraseAppLink         Phrase = "app_link"         // Got is the scheme
+	PhraseDownload        Phrase = "download"         // Want is the host
+)
+
+// The phrases of a page as a whole.
+const (
+	PhraseBlank           Phrase = "blank"             //
+	PhraseBlankAfterError Phrase = "blank_after_error" // Got is the script's error
+	PhraseScriptErrors    Phrase = "script_errors"     // Got is the first
+	PhraseGarbled         Phrase = "garbled"           // Want is the charset, Got "unreadable/all", in characters
+	PhrasePending         Phrase = "pending"           // Want is the request's address, Got how long it was waited
+	PhraseResource        Phrase = "resource"          // Want is the address, Got a status or the browser's error
+	PhraseMaintenance     Phrase = "maintenance"       // Got is the page, as in all that follow
+	PhraseSoft404         Phrase = "soft_404"          //
+	PhraseWechatOnly      Phrase = "wechat_only"       //
+	PhraseWAF             Phrase = "waf"               //
+	PhraseWAF405          Phrase = "waf_405"           //
+	PhraseCaptcha         Phrase = "captcha"           //
+	PhraseScriptCheck     Phrase = "script_check"      // Want is the status with which the firewall asks
+)
+
+// The phrases of an agent that could not look.
+const (
+	PhraseBusy          Phrase = "busy"           // Got is how many places stayed taken
+	PhraseBusyBrowser   Phrase = "busy_browser"   // Got is how many places stayed taken
+	PhraseOverran       Phrase = "overran"        // Want is the kind, Got how long after its timeout it still ran
+	PhrasePanicked      Phrase = "panicked"       // Got is the panic
+	PhraseStopped       Phrase = "stopped"        // Got is why
+	PhraseContradiction Phrase = "contradiction"  // Got is the verdict and the class that do not go together
+	PhraseLineDown      Phrase = "line_down"      // Got are the reference targets
+	PhraseNoSecret      Phrase = "no_secret"      // Want is its name, Got says how to set it
+	PhraseNoBrowser     Phrase = "no_browser"     // Got is how to install one
+	PhraseBrowser       Phrase = "browser"        // the agent's browser is unwell: Got
+	PhraseCouldNotLook  Phrase = "could_not_look" // Got is the error
+)
+
+var phrases = []Phrase{
+	PhraseCheck,
+	PhraseNoSuchHost, PhraseDNSTimeout, PhraseDNSFailed, PhraseRefused, PhraseUnreachable, PhraseConnectTimeout, PhraseConnectFailed,
+	PhraseTLSTimeout, PhraseTLSFailed, PhraseNotTLS, PhraseCertExpired, PhraseCertEarly, PhraseCertDate, PhraseCertName,
+	PhraseCertUntrusted, PhraseCertChain, PhraseCertInvalid, PhraseReset, PhraseClosed, PhraseCut, PhraseReplyTimeout,
+	PhraseBodyTimeout, PhraseNotHTTP, PhraseNetwork,
+	PhraseStatus, PhraseCharset, PhraseCompression, PhraseCompressed, PhraseRedirects, PhraseRedirectEndless, PhraseRedirectLoop,
+	PhraseRedirectPlain, PhraseRedirectSecret, PhraseRedirectBad, PhraseHTMLNotJSON, PhraseJSONEmpty, PhraseJSONBroken,
+	PhraseJSONMore, PhraseJSONLong, PhraseBusiness, PhraseBusinessMissing,
+	PhraseElementMissing, PhraseElementHidden, PhraseElementShown, PhraseElementDisabled, PhraseElementReadOnly, PhraseElementMoving,
+	PhraseElementOutside, PhraseElementCovered, PhraseNotAField, PhraseFieldType, PhraseNotAList, PhraseNoChoice,
+	PhraseFieldReplaced, PhraseFieldEmpty, PhraseTextMissing, PhraseTextShown, PhraseAddress, PhraseScriptNo, PhraseScriptThrew,
+	PhraseScriptEndless, PhraseSilent, PhraseDialogs, PhraseReloads, PhraseAppLink, PhraseDownload,
+	PhraseBlank, PhraseBlankAfterError, PhraseScriptErrors, PhraseGarbled, PhrasePending, PhraseResource, PhraseMaintenance,
+	PhraseSoft404, PhraseWechatOnly, PhraseWAF, PhraseWAF405, PhraseCaptcha, PhraseScriptCheck,
+	PhraseBusy, PhraseBusyBrowser, PhraseOverran, PhrasePanicked, PhraseStopped, PhraseContradiction, PhraseLineDown,
+	PhraseNoSecret, PhraseNoBrowser, PhraseBrowser, PhraseCouldNotLook,
+}
+
+// Phrases lists every phrase.
+func Phrases() []Phrase { return slices.Clone(phrases) }
+
+// Known reports whether p is in the closed list, or empty.
+func (p Phrase) Known() bool { return p == "" || slices.Contains(phrases, p) }

@@ -1,0 +1,56 @@
+package wording
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/gengfu/gengfu/probes"
+)
+
+// steps are the first words of the names that the kinds give to their steps.
+var steps = map[string]pair{
+	stepRequest:             {"请求", "request"},
+	stepRedirect:            {"跳转", "redirect"},
+	string(probes.OpOpen):   {"打开", "open"},
+	string(probes.OpSee):    {"看到", "see"},
+	string(probes.OpNotSee): {"不应看到", "not see"},
+	string(probes.OpTap):    {"点按", "tap"},
+	string(probes.OpFill):   {"填写", "fill"},
+	string(probes.OpSelect): {"选择", "select"},
+	string(probes.OpPress):  {"按键", "press"},
+	string(probes.OpWait):   {"等待", "wait for"},
+	string(probes.OpRun):    {"执行脚本", "run"},
+}
+
+// The steps of an HTTP probe: its first request, and "redirect 1", "redirect 2"…
+const (
+	stepRequest  = "request"
+	stepRedirect = "redirect"
+)
+
+// worded matches a selector that goes by the words that people see.
+var worded = regexp.MustCompile(`^(?:(?:text|label)=|role=[a-z]+:)(.+)$`)
+
+// Step is the name of a step for people: "tap text=查询" is 「点按 查询」. A name
+// that no kind gives is left as it is.
+func Step(l Lang, name string) string {
+	op, rest, more := strings.Cut(name, " ")
+	word, ok := steps[op]
+	switch {
+	case !ok:
+		return name
+	case !more:
+		return word.in(l)
+	case op == stepRedirect:
+		return pair{"第 " + rest + " 次跳转", "redirect " + rest}.in(l)
+	}
+	switch probes.Op(op) {
+	case probes.OpTap, probes.OpFill, probes.OpSelect, probes.OpWait:
+		fields := strings.Split(rest, ", ")
+		for i := range fields {
+			fields[i] = worded.ReplaceAllString(fields[i], "$1")
+		}
+		rest = strings.Join(fields, ", ")
+	}
+	return word.in(l) + " " + rest
+}
