@@ -23,42 +23,44 @@ type column struct {
 	cell func(*row) Cell
 }
 
-// The columns of the form, with widths in characters.
+// The columns of the form. Their widths are in characters of a workbook's standard
+// font, and as narrow as they can be: thirty columns on one A3 sheet leave each
+// letter less than seven points, and a wider column makes all letters smaller.
 var dailyColumns = []column{
-	{Column{Title: "序号", Width: 5}, func(r *row) Cell { return Cell{Text: fmt.Sprint(r.n)} }},
-	{Column{Title: "监控日期", Width: 11}, func(r *row) Cell { return Cell{Text: r.period.Name} }},
-	{Column{Title: "轮次/时间", Width: 9}, (*row).time},
-	{Column{Title: "渠道", Width: 10}, (*row).channel},
-	{Column{Title: "菜单路径(一级/二级)", Width: 16}, func(r *row) Cell { return r.text(strings.Join(r.service.Service.Menu, "/")) }},
-	{Column{Title: "服务名称", Width: 20}, func(r *row) Cell {
+	{Column{Title: "序号", Width: 3.7}, func(r *row) Cell { return Cell{Text: fmt.Sprint(r.n)} }},
+	{Column{Title: "监控日期", Width: 9}, func(r *row) Cell { return Cell{Text: r.period.Name} }},
+	{Column{Title: "轮次/时间", Width: 7.5}, (*row).time},
+	{Column{Title: "渠道", Width: 5.6}, (*row).channel},
+	{Column{Title: "菜单路径(一级/二级)", Width: 8.9}, func(r *row) Cell { return r.text(strings.Join(r.service.Service.Menu, "/")) }},
+	{Column{Title: "服务名称", Width: 12.3}, func(r *row) Cell {
 		return Cell{Text: r.service.Service.Name, Link: "/services/" + r.service.Service.ID}
 	}},
-	{Column{Title: "服务编码", Width: 9}, func(r *row) Cell { return r.text(cmp.Or(r.service.Service.Code, r.service.Service.ID)) }},
-	{Column{Title: "链接地址", Width: 30}, func(r *row) Cell {
+	{Column{Title: "服务编码", Width: 6.3}, func(r *row) Cell { return r.text(cmp.Or(r.service.Service.Code, r.service.Service.ID)) }},
+	{Column{Title: "链接地址", Width: 20.8}, func(r *row) Cell {
 		return Cell{Text: cmp.Or(r.service.Service.URL, nothing), Link: r.service.Service.URL}
 	}},
-	{Column{Title: "监控方式", Width: 9}, (*row).ways},
-	{Column{Title: "探针(正常/总数)", Width: 8}, (*row).agents},
-	{Column{Title: "状态码", Width: 7}, (*row).status},
-	{Column{Title: "首字节ms", Width: 8}, (*row).firstByte},
-	{Column{Title: "完成ms", Width: 8}, (*row).total},
-	{Column{Title: "关键内容校验", Width: 9}, (*row).checks},
-	{Column{Title: "业务步骤(通过/总)", Width: 9}, (*row).steps},
-	{Column{Title: "证书剩余天数", Width: 8}, (*row).certificate},
-	{Column{Title: "监控结果", Width: 9}, func(r *row) Cell { return Cell{Text: r.result.text, Tone: r.result.tone} }},
-	{Column{Title: "异常类型", Width: 12}, (*row).class},
-	{Column{Title: "异常描述", Width: 36}, func(r *row) Cell { return r.text(r.trouble()) }},
-	{Column{Title: "发生时间", Width: 16}, (*row).began},
-	{Column{Title: "恢复时间", Width: 16}, (*row).resolved},
-	{Column{Title: "持续时长", Width: 10}, (*row).lasted},
-	{Column{Title: "告警/故障编号", Width: 18}, (*row).number},
-	{Column{Title: "处理人", Width: 10}, func(r *row) Cell { return r.fill("handler", r.result == resultBad) }},
-	{Column{Title: "处理措施", Width: 18}, func(r *row) Cell { return r.fill("measure", r.result == resultBad) }},
-	{Column{Title: "处理结果", Width: 14}, func(r *row) Cell { return r.fill("outcome", r.result == resultBad) }},
-	{Column{Title: "证据编号", Width: 14}, (*row).evidence},
-	{Column{Title: "监控人", Width: 9}, func(r *row) Cell { return r.fill("watcher", r.result != resultAhead) }},
-	{Column{Title: "复核人", Width: 9}, func(r *row) Cell { return r.fill("reviewer", r.result != resultAhead) }},
-	{Column{Title: "备注", Width: 16}, (*row).remark},
+	{Column{Title: "监控方式", Width: 5.6}, (*row).ways},
+	{Column{Title: "探针(正常/总数)", Width: 5.6}, (*row).agents},
+	{Column{Title: "状态码", Width: 5.6}, (*row).status},
+	{Column{Title: "首字节ms", Width: 5.6}, (*row).firstByte},
+	{Column{Title: "完成ms", Width: 5.6}, (*row).total},
+	{Column{Title: "关键内容校验", Width: 7.3}, (*row).checks},
+	{Column{Title: "业务步骤(通过/总)", Width: 7.3}, (*row).steps},
+	{Column{Title: "证书剩余天数", Width: 5.6}, (*row).certificate},
+	{Column{Title: "监控结果", Width: 8.2}, func(r *row) Cell { return Cell{Text: r.result.text, Tone: r.result.tone} }},
+	{Column{Title: "异常类型", Width: 7.3}, (*row).class},
+	{Column{Title: "异常描述", Width: 31}, func(r *row) Cell { return r.text(r.trouble()) }},
+	{Column{Title: "发生时间", Width: 9}, (*row).began},
+	{Column{Title: "恢复时间", Width: 9}, (*row).resolved},
+	{Column{Title: "持续时长", Width: 9}, (*row).lasted},
+	{Column{Title: "告警/故障编号", Width: 14.2}, (*row).number},
+	{Column{Title: "处理人", Width: 7.3}, func(r *row) Cell { return r.fill("handler", r.result == resultBad) }},
+	{Column{Title: "处理措施", Width: 10.6}, func(r *row) Cell { return r.fill("measure", r.result == resultBad) }},
+	{Column{Title: "处理结果", Width: 9}, func(r *row) Cell { return r.fill("outcome", r.result == resultBad) }},
+	{Column{Title: "证据编号", Width: 11.8}, (*row).evidence},
+	{Column{Title: "监控人", Width: 7.3}, func(r *row) Cell { return r.fill("watcher", r.watched()) }},
+	{Column{Title: "复核人", Width: 7.3}, func(r *row) Cell { return r.fill("reviewer", r.watched()) }},
+	{Column{Title: "备注", Width: 7.3}, (*row).remark},
 }
 
 // result is what the form's column 监控结果 says, with a sign beside the word so
@@ -71,6 +73,7 @@ var (
 	resultMaintenance = result{"▣ 维护", "mute"}
 	resultUnseen      = result{"？ 未监控", "warn"}
 	resultAhead       = result{"… 未到时间", "mute"}
+	resultAbsent      = result{"— 未纳入", "mute"} // not watched at that round, by definition: nobody failed to look
 )
 
 func composeDaily(p Period, f Facts) (Sheet, error) {
@@ -146,6 +149,9 @@ func newRow(n int, p Period, f Facts, sv ServiceFacts, round RoundFacts, at time
 
 // judge says what the round's result is. No data is never 正常.
 func (r *row) judge() result {
+	if len(r.round.Probes) == 0 {
+		return resultAbsent
+	}
 	if r.round.At.After(r.facts.Now) {
 		return resultAhead
 	}
@@ -166,6 +172,10 @@ func (r *row) judge() result {
 		return resultUnseen
 	}
 }
+
+// watched reports whether the row is about something that somebody watched, or
+// should have.
+func (r *row) watched() bool { return r.result != resultAhead && r.result != resultAbsent }
 
 func (r *row) degraded() bool {
 	return r.result == resultOK && r.worst.Slot.Verdict == probes.Degraded

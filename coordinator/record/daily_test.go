@@ -16,6 +16,7 @@ import (
 	"github.com/gengfu/gengfu/coordinator/incident"
 	"github.com/gengfu/gengfu/coordinator/record"
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 // memory is a Source that holds one day.
@@ -239,7 +240,7 @@ func TestGoodDay(t *testing.T) {
 		require.Equal(t, fmt.Sprint(i+1), rows[i][0].Text)
 	}
 	for title, want := range map[string]string{
-		"监控日期": dayName, "轮次/时间": "09:00/09:00:01", "渠道": "门户", "菜单路径(一级/二级)": "办事/门户首页", "服务编码": "PT-01",
+		"监控日期": dayName, "轮次/时间": "09:00 / 09:00:01", "渠道": "门户", "菜单路径(一级/二级)": "办事/门户首页", "服务编码": "PT-01",
 		"监控方式": "HTTP+浏览器", "探针(正常/总数)": "2/2", "状态码": "200", "首字节ms": "96", "完成ms": "312", "关键内容校验": "通过",
 		"业务步骤(通过/总)": "4/4", "证书剩余天数": "—", "监控结果": "✓ 正常", "异常类型": "—", "异常描述": "—", "发生时间": "—", "告警/故障编号": "—",
 		"处理人": "—", "监控人": record.ToFill, "复核人": record.ToFill, "备注": "",
@@ -252,6 +253,7 @@ func TestGoodDay(t *testing.T) {
 	require.Contains(t, s.Summary, "应监测服务 2 项、3 轮，共 6 条：正常 6、异常 0、维护 0、未监控 0。")
 	require.Contains(t, s.Summary, "可用率 100.00%，监测覆盖率 100.00%，未见中断。")
 	require.Equal(t, "无", line(t, s.Foot, "未监控时段"))
+	require.Equal(t, []record.Line{{Label: "监控人签字"}, {Label: "复核人签字"}, {Label: "单位（盖章）"}, {Label: "日期"}}, s.Foot[len(s.Foot)-4:], "pens come last")
 	require.Contains(t, line(t, s.Foot, "状态"), "数据截至 2026-11-25 18:00:00")
 	require.Equal(t, "0123456789abcdef0123456789abcdef01234567", line(t, s.Head, "定义版本"))
 	require.Equal(t, "某运维项目组/"+record.ToFill, line(t, s.Head, "编制单位/人"))
@@ -282,13 +284,14 @@ func TestOutage(t *testing.T) {
 	s := compose(t, m, setting(at("23:59:59").Add(time.Second), service("pt-01", "门户首页", probes.ChannelPortal, "http")))
 	for title, want := range map[string]string{
 		"监控结果": "✕ 异常", "探针(正常/总数)": "0/2", "状态码": "500", "关键内容校验": "✕ 1 项未通过", "异常类型": "返回错误状态码",
-		"异常描述": "返回错误状态码：应为 a status below 400；实际 status 500", "发生时间": "2026-11-25 08:50:01", "恢复时间": "2026-11-25 10:20:01",
+		"异常描述": wording.Finding(wording.ZH, probes.Finding{Class: probes.ClassStatus, Want: "a status below 400", Got: "status 500"}), "发生时间": "2026-11-25 08:50:01", "恢复时间": "2026-11-25 10:20:01",
 		"持续时长": "1小时30分", "告警/故障编号": "GZ-20261125-0001（告警 2 次）", "处理人": "王敏", "处理措施": record.ToFill, "处理结果": record.ToFill, "证据编号": "abababababab",
 	} {
 		require.Equal(t, want, cell(t, s, "pt-01", "09:00", title).Text, title)
 	}
 	require.Equal(t, record.Cell{Text: "王敏", Field: "handler", Row: "pt-01@09:00"}, cell(t, s, "pt-01", "09:00", "处理人"))
 	require.Equal(t, "/incidents/GZ-20261125-0001", cell(t, s, "pt-01", "09:00", "告警/故障编号").Link)
+	require.Equal(t, "/incidents/GZ-20261125-0001", cell(t, s, "pt-01", "09:00", "持续时长").Link)
 	require.Equal(t, "/api/v1/evidence/"+strings.Repeat("ab", 32), cell(t, s, "pt-01", "09:00", "证据编号").Link)
 	require.Equal(t, "✓ 正常", cell(t, s, "pt-01", "14:00", "监控结果").Text)
 	require.Contains(t, s.Summary, "正常 2、异常 1")
@@ -441,10 +444,16 @@ func TestWhatWasDueDecides(t *testing.T) {
 	// A draft is in the definitions and was never due; the old service is in them no more.
 	s := compose(t, m, setting(at("18:00:00"), service("new", "新服务", probes.ChannelApp, "http"), service("draft", "草稿", probes.ChannelPortal, "http")))
 	require.Len(t, s.Tables[0].Rows, 6)
-	require.Equal(t, "该轮次时服务尚未纳入或已退出监测", cell(t, s, "new", "09:00", "异常描述").Text)
+	require.Equal(t, "— 未纳入", cell(t, s, "new", "09:00", "监控结果").Text)
+	require.Equal(t, "该轮次时服务尚未纳入监测", cell(t, s, "new", "09:00", "异常描述").Text)
+	require.Equal(t, "—", cell(t, s, "new", "09:00", "监控人").Text, "nobody watched, and nobody should have")
 	require.Equal(t, "✓ 正常", cell(t, s, "new", "17:00", "监控结果").Text)
 	require.Equal(t, "✓ 正常", cell(t, s, "old", "09:00", "监控结果").Text)
-	require.Equal(t, "？ 未监控", cell(t, s, "old", "14:00", "监控结果").Text)
+	require.Equal(t, "— 未纳入", cell(t, s, "old", "14:00", "监控结果").Text)
+	require.Equal(t, "该轮次时服务已退出监测", cell(t, s, "old", "14:00", "异常描述").Text)
+	require.Contains(t, s.Summary, "应监测服务 2 项、3 轮，共 2 条：正常 2、异常 0、维护 0、未监控 0。另有 4 条在该轮次时未纳入监测。")
+	early := compose(t, m, setting(at("13:00:00"), service("old", "旧服务", probes.ChannelPortal, "http")))
+	require.Equal(t, "— 未纳入", cell(t, early, "old", "17:00", "监控结果").Text, "its time will not come")
 	require.Equal(t, "old", cell(t, s, "old", "09:00", "服务名称").Text)
 	require.Equal(t, "门户", cell(t, s, "old", "09:00", "渠道").Text, "its runs remember")
 	require.Contains(t, s.Summary, "监测覆盖率 100.00%", "time before and after does not count")
@@ -467,11 +476,11 @@ func TestNearestSlot(t *testing.T) {
 		from, to     string
 		result, when string
 	}{
-		"29 minutes before":               {time.Minute, "08:00:00", "08:31:30", "✓ 正常", "09:00/08:31:01"},
+		"29 minutes before":               {time.Minute, "08:00:00", "08:31:30", "✓ 正常", "09:00 / 08:31:01"},
 		"more than 30 minutes before":     {time.Minute, "08:00:00", "08:30:00", "？ 未监控", "09:00"},
-		"within one long interval":        {2 * time.Hour, "07:10:00", "08:00:00", "✓ 正常", "09:00/07:10:01"},
-		"the nearer of two":               {20 * time.Minute, "08:50:00", "10:00:00", "✓ 正常", "09:00/08:50:01"},
-		"after the round, none before it": {time.Minute, "09:10:00", "10:00:00", "✓ 正常", "09:00/09:10:01"},
+		"within one long interval":        {2 * time.Hour, "07:10:00", "08:00:00", "✓ 正常", "09:00 / 07:10:01"},
+		"the nearer of two":               {20 * time.Minute, "08:50:00", "10:00:00", "✓ 正常", "09:00 / 08:50:01"},
+		"after the round, none before it": {time.Minute, "09:10:00", "10:00:00", "✓ 正常", "09:00 / 09:10:01"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMemory()
@@ -491,7 +500,7 @@ func TestNearestSlot(t *testing.T) {
 			return probes.Unknown, probes.ClassAgent
 		})
 		s := compose(t, m, setting(at("18:00:00"), service("pt-01", "门户首页", probes.ChannelPortal, "http")))
-		require.Equal(t, "09:00/08:54:01", cell(t, s, "pt-01", "09:00", "轮次/时间").Text)
+		require.Equal(t, "09:00 / 08:54:01", cell(t, s, "pt-01", "09:00", "轮次/时间").Text)
 	})
 }
 
@@ -512,6 +521,32 @@ func TestCertificate(t *testing.T) {
 			}
 			s := compose(t, m, setting(at("18:00:00"), service("pt-04", "统一登录入口", probes.ChannelPortal, "http")))
 			require.Equal(t, tt.want, cell(t, s, "pt-04", "09:00", "证书剩余天数").Text)
+		})
+	}
+}
+
+// A wait for a first byte that never came is no figure, and a quick answer is
+// not one of no time.
+func TestTimings(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status    int
+		firstByte time.Duration
+		want      string
+	}{
+		"answered":             {200, 96 * time.Millisecond, "96"},
+		"answered at once":     {200, 400 * time.Microsecond, "<1"},
+		"no such phase":        {200, 0, "—"},
+		"waited, not answered": {0, 9999 * time.Millisecond, "—"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory()
+			m.watch(key("pt-01", "p0"), "http", time.Hour, at("08:00:00"), at("10:00:00"), up)
+			for id, r := range m.runs {
+				r.Result.Status, r.Result.Timings.FirstByte = tt.status, tt.firstByte
+				m.runs[id] = r
+			}
+			s := compose(t, m, setting(at("18:00:00"), service("pt-01", "门户首页", probes.ChannelPortal, "http")))
+			require.Equal(t, tt.want, cell(t, s, "pt-01", "09:00", "首字节ms").Text)
 		})
 	}
 }

@@ -46,6 +46,7 @@ type ServiceFacts struct {
 type RoundFacts struct {
 	At     time.Time
 	Due    bool         // the service was watched then, by its definition
+	Ended  bool         // it had been watched before, and was no longer
 	Probes []ProbeFacts // those that were due, or seen near enough; by key
 }
 

@@ -149,6 +149,7 @@ func (l *loader) service(ctx context.Context, sf *ServiceFacts, due []availabili
 func (l *loader) round(ctx context.Context, sf *ServiceFacts, r *RoundFacts, q *dueProbe) error {
 	due := slices.ContainsFunc(q.spans, func(s availability.Span) bool { return !r.At.Before(s.From) && r.At.Before(s.To) })
 	r.Due = r.Due || due
+	r.Ended = !r.Due && (r.Ended || slices.ContainsFunc(q.spans, func(s availability.Span) bool { return !s.To.After(r.At) }))
 	pf := ProbeFacts{Key: q.key}
 	if at := slices.IndexFunc(sf.Service.Probes, func(p probes.Probe) bool { return p.Key == q.key }); at >= 0 {
 		pf.Kind = sf.Service.Probes[at].Kind

@@ -44,9 +44,9 @@ func (r *row) time() Cell {
 	s := r.round.At.In(calendar.Zone).Format("15:04")
 	switch {
 	case r.run != nil:
-		s += "/" + r.run.Started.In(calendar.Zone).Format("15:04:05")
+		s += " / " + r.run.Started.In(calendar.Zone).Format("15:04:05")
 	case r.worst != nil && r.worst.Slot != nil:
-		s += "/" + r.worst.Slot.Start.In(calendar.Zone).Format("15:04:05")
+		s += " / " + r.worst.Slot.Start.In(calendar.Zone).Format("15:04:05")
 	}
 	return Cell{Text: s}
 }
@@ -98,8 +98,10 @@ func (r *row) status() Cell {
 	return r.seen(fmt.Sprint(r.run.Result.Status))
 }
 
+// firstByte is empty when nothing was answered: the wait for a first byte that
+// did not come is no time to the first byte.
 func (r *row) firstByte() Cell {
-	if r.run == nil {
+	if r.run == nil || r.run.Result.Status == 0 {
 		return Cell{Text: nothing}
 	}
 	return r.milliseconds(r.run.Result.Timings.FirstByte)
@@ -115,6 +117,9 @@ func (r *row) total() Cell {
 func (r *row) milliseconds(d time.Duration) Cell {
 	if d <= 0 {
 		return Cell{Text: nothing}
+	}
+	if d < time.Millisecond {
+		return r.seen("<1")
 	}
 	return r.seen(fmt.Sprint(d.Milliseconds()))
 }
@@ -201,6 +206,10 @@ func (r *row) trouble() string {
 		return r.maintenance()
 	case r.result == resultUnseen:
 		return r.unseen(finding)
+	case r.result == resultAbsent && r.round.Ended:
+		return "该轮次时服务已退出监测"
+	case r.result == resultAbsent:
+		return "该轮次时服务尚未纳入监测"
 	}
 	return ""
 }
@@ -230,8 +239,6 @@ func (r *row) maintenance() string {
 
 func (r *row) unseen(finding string) string {
 	switch {
-	case !r.round.Due:
-		return "该轮次时服务尚未纳入或已退出监测"
 	case r.worst == nil:
 		return "该轮次前后没有拨测结果"
 	case r.worst.Slot == nil:
@@ -267,21 +274,23 @@ func (r *row) lasted() Cell {
 		return Cell{Text: nothing}
 	}
 	if !r.incident.Open() {
-		return Cell{Text: wording.Duration(wording.ZH, r.incident.Lasted(r.facts.Now))}
+		return r.about(wording.Duration(wording.ZH, r.incident.Lasted(r.facts.Now)))
 	}
 	if r.facts.Now.Before(r.period.To) {
-		return Cell{Text: "已 " + wording.Duration(wording.ZH, r.incident.Lasted(r.facts.Now))}
+		return r.about("已 " + wording.Duration(wording.ZH, r.incident.Lasted(r.facts.Now)))
 	}
-	return Cell{Text: "至当日24时 " + wording.Duration(wording.ZH, r.incident.Lasted(r.period.To))}
+	return r.about("至当日24时 " + wording.Duration(wording.ZH, r.incident.Lasted(r.period.To)))
 }
 
 func (r *row) number() Cell {
 	if r.incident == nil {
 		return Cell{Text: nothing}
 	}
-	id := r.incident.ID
-	return Cell{Text: fmt.Sprintf("%s（告警 %d 次）", id, r.facts.Alerts[id]), Link: "/incidents/" + id}
+	return r.about(fmt.Sprintf("%s（告警 %d 次）", r.incident.ID, r.facts.Alerts[r.incident.ID]))
 }
+
+// about links a text to the row's incident.
+func (r *row) about(s string) Cell { return Cell{Text: s, Link: "/incidents/" + r.incident.ID} }
 
 // short is how much of a digest or trace id is printed; the link has all of it.
 const short = 12

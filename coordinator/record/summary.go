@@ -13,8 +13,8 @@ import (
 
 // tally counts rows by result, for the summary.
 type tally struct {
-	rows, ok, bad, maintenance, unseen, ahead int
-	shown                                     map[string]bool // incidents that a row names
+	rows, ok, bad, maintenance, unseen, ahead, absent int
+	shown                                             map[string]bool // incidents that a row names
 }
 
 func (t *tally) count(r *row) {
@@ -28,6 +28,8 @@ func (t *tally) count(r *row) {
 		t.maintenance++
 	case resultAhead:
 		t.ahead++
+	case resultAbsent:
+		t.absent++
 	default:
 		t.unseen++
 	}
@@ -54,11 +56,14 @@ func summary(p Period, f Facts, n tally) string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s 应监测服务 %d 项、%d 轮，共 %d 条：正常 %d、异常 %d、维护 %d、未监控 %d", p.Name, len(f.Services), len(f.Rounds), n.rows, n.ok, n.bad, n.maintenance, n.unseen)
+	fmt.Fprintf(&b, "%s 应监测服务 %d 项、%d 轮，共 %d 条：正常 %d、异常 %d、维护 %d、未监控 %d", p.Name, len(f.Services), len(f.Rounds), n.rows-n.absent, n.ok, n.bad, n.maintenance, n.unseen)
 	if n.ahead > 0 {
 		fmt.Fprintf(&b, "、未到时间 %d", n.ahead)
 	}
 	b.WriteString("。")
+	if n.absent > 0 {
+		fmt.Fprintf(&b, "另有 %d 条在该轮次时未纳入监测。", n.absent)
+	}
 	switch {
 	case due <= 0:
 		b.WriteString("可用率：无数据；监测覆盖率：无数据。")
@@ -86,10 +91,9 @@ func summary(p Period, f Facts, n tally) string {
 
 func foot(p Period, f Facts, n tally) []Line {
 	lines := []Line{
-		{"监控人签字", ""}, {"复核人签字", ""}, {"日期", ""},
 		{"轮次之外的故障", between(p, f, n)},
 		{"未监控时段", unseen(f)},
-		{"说明", "每一轮取最近的拨测时隙（前后三十分钟，间隔更长的取一个间隔）；个别监测点异常或响应缓慢记正常并写明；没有数据记未监控，不记正常。时间均为北京时间。"},
+		{"说明", "每一轮取前后三十分钟内（间隔更长的取一个间隔内）最近的有结论的拨测时隙，其时刻写在轮次之后；个别监测点异常或响应缓慢记正常并写明；没有数据记未监控，不记正常；该轮次时监测定义中没有的服务记未纳入。时间均为北京时间。"},
 	}
 	if f.Now.Before(p.To) {
 		text := "当日尚未结束，数据截至 " + stamp(f.Now)
@@ -98,7 +102,8 @@ func foot(p Period, f Facts, n tally) []Line {
 		}
 		lines = append(lines, Line{"状态", text + "。"})
 	}
-	return lines
+	// Lines without a text are for pens and stamps.
+	return append(lines, Line{"监控人签字", ""}, Line{"复核人签字", ""}, Line{"单位（盖章）", ""}, Line{"日期", ""})
 }
 
 // between lists the day's incidents that fell between the rounds: the rows say

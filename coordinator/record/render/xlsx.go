@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/xuri/excelize/v2"
 
@@ -18,6 +20,13 @@ const XLSXType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sh
 
 // font is what Chinese offices have; a viewer without it takes its own.
 const font = "宋体"
+
+// Sizes of letters, in points.
+const (
+	titleSize = 20.0
+	lineSize  = 11.0
+	cellSize  = 9.0
+)
 
 // XLSX writes a sheet as a workbook, ready to print on A3 across. Every cell is
 // text: a name that begins with "=" stays a name. The same sheet gives the same bytes.
@@ -105,13 +114,20 @@ func borders() []excelize.Border {
 // tones are light fills: the word in the cell says the same without them.
 var tones = map[string]string{"ok": "", "warn": "FFF4D6", "bad": "FBE0DE", "mute": "EEEEEE"}
 
-func (b *book) cellStyle(tone string, link bool) (int, error) {
+// narrow is the width, in characters, below which a column's cells stand in its
+// middle: figures, times and single words do, sentences and names do not.
+const narrow = 10
+
+func (b *book) cellStyle(tone string, link, middle bool) (int, error) {
 	s := &excelize.Style{
-		Border: borders(), Font: &excelize.Font{Family: font, Size: 9},
+		Border: borders(), Font: &excelize.Font{Family: font, Size: cellSize},
 		Alignment: &excelize.Alignment{Vertical: "center", WrapText: true},
 	}
+	if middle {
+		s.Alignment.Horizontal = "center"
+	}
 	if link {
-		s.Font.Color, s.Font.Underline = "1F4E9E", "single"
+		s.Font.Color = "1F3F7A" // not underlined: on paper that is a line through the form
 	}
 	if tone == "bad" {
 		s.Font.Bold = true
@@ -119,24 +135,24 @@ func (b *book) cellStyle(tone string, link bool) (int, error) {
 	if c := tones[tone]; c != "" {
 		s.Fill = excelize.Fill{Type: "pattern", Pattern: 1, Color: []string{c}}
 	}
-	return b.style(fmt.Sprintf("cell %s %t", tone, link), s)
+	return b.style(fmt.Sprintf("cell %s %t %t", tone, link, middle), s)
 }
 
 func (b *book) table(name string, s record.Sheet, t record.Table) error {
 	title, err := b.style("title", &excelize.Style{
-		Font: &excelize.Font{Family: font, Size: 18, Bold: true}, Alignment: &excelize.Alignment{Horizontal: "center", Vertical: "center"},
+		Font: &excelize.Font{Family: font, Size: titleSize, Bold: true}, Alignment: &excelize.Alignment{Horizontal: "center", Vertical: "center"},
 	})
 	if err != nil {
 		return err
 	}
 	line, err := b.style("line", &excelize.Style{
-		Font: &excelize.Font{Family: font, Size: 10}, Alignment: &excelize.Alignment{Vertical: "center", WrapText: true},
+		Font: &excelize.Font{Family: font, Size: lineSize}, Alignment: &excelize.Alignment{Vertical: "center", WrapText: true},
 	})
 	if err != nil {
 		return err
 	}
 	head, err := b.style("head", &excelize.Style{
-		Border: borders(), Font: &excelize.Font{Family: font, Size: 9, Bold: true},
+		Border: borders(), Font: &excelize.Font{Family: font, Size: cellSize, Bold: true},
 		Fill:      excelize.Fill{Type: "pattern", Pattern: 1, Color: []string{"D9E2F0"}},
 		Alignment: &excelize.Alignment{Horizontal: "center", Vertical: "center", WrapText: true},
 	})
@@ -144,10 +160,6 @@ func (b *book) table(name string, s record.Sheet, t record.Table) error {
 		return err
 	}
 	cols := len(t.Columns)
-	width := 0.0
-	for _, c := range t.Columns {
-		width += c.Width
-	}
 	for i, c := range t.Columns {
 		col, err := excelize.ColumnNumberToName(i + 1)
 		if err != nil {
@@ -158,19 +170,23 @@ func (b *book) table(name string, s record.Sheet, t record.Table) error {
 		}
 	}
 	row := 1
-	if err := b.wide(name, row, cols, s.Title, title, 30); err != nil {
+	if err := b.across(name, row, t.Columns, []string{s.Title}, title, 34); err != nil {
 		return err
 	}
 	row++
 	// The head in two halves, as paper forms have it.
-	for i := 0; i < len(s.Head); i += 2 {
-		if err := b.halves(name, row, cols, s.Head[i:min(i+2, len(s.Head))], line); err != nil {
+	for pair := range slices.Chunk(s.Head, 2) {
+		texts := []string{"", ""}
+		for i, l := range pair {
+			texts[i] = l.Label + "：" + l.Text
+		}
+		if err := b.across(name, row, t.Columns, texts, line, 18); err != nil {
 			return err
 		}
 		row++
 	}
 	if s.Summary != "" {
-		if err := b.wide(name, row, cols, s.Summary, line, room(s.Summary, width)); err != nil {
+		if err := b.across(name, row, t.Columns, []string{s.Summary}, line, 20); err != nil {
 			return err
 		}
 		row++
@@ -181,17 +197,23 @@ func (b *book) table(name string, s record.Sheet, t record.Table) error {
 			return err
 		}
 	}
-	if err := b.f.SetRowHeight(name, row, 30); err != nil {
+	if err := b.f.SetRowHeight(name, row, headHeight(t.Columns)); err != nil {
 		return fmt.Errorf("setting a row's height: %w", err)
 	}
 	row++
 	for _, cells := range t.Rows {
 		for i, c := range cells {
-			style, err := b.cellStyle(c.Tone, b.target(c.Link) != "")
+			// Some programs do not break the text of a link over lines: it would be cut.
+			link := c.Link
+			if lines(c.Text, letters(t.Columns[i].Width, cellSize)) > 1 {
+				link = ""
+			}
+			middle := t.Columns[i].Width < narrow || c.Text == record.ToFill || utf8.RuneCountInString(c.Text) < 2
+			style, err := b.cellStyle(c.Tone, b.target(link) != "", middle)
 			if err != nil {
 				return err
 			}
-			if err := b.put(name, i+1, row, c.Text, style, c.Link); err != nil {
+			if err := b.put(name, i+1, row, c.Text, style, link); err != nil {
 				return err
 			}
 		}
@@ -200,9 +222,12 @@ func (b *book) table(name string, s record.Sheet, t record.Table) error {
 		}
 		row++
 	}
-	for _, l := range s.Foot {
-		text := l.Label + "：" + l.Text
-		if err := b.wide(name, row, cols, text, line, max(room(text, width), 22)); err != nil {
+	for _, texts := range footRows(s.Foot) {
+		least := 18.0
+		if len(texts) > 1 || strings.HasSuffix(texts[0], "：") {
+			least = 44 // room for a pen and a stamp
+		}
+		if err := b.across(name, row, t.Columns, texts, line, least); err != nil {
 			return err
 		}
 		row++
@@ -210,68 +235,118 @@ func (b *book) table(name string, s record.Sheet, t record.Table) error {
 	return b.page(name, s, headRow, cols, row-1)
 }
 
-// height is enough for the tallest cell of a row.
-func height(columns []record.Column, cells []record.Cell) float64 {
+// footRows puts lines without a text beside each other: people sign there.
+func footRows(foot []record.Line) [][]string {
+	var rows [][]string
+	signing := false
+	for _, l := range foot {
+		text := l.Label + "：" + l.Text
+		if signing && l.Text == "" {
+			rows[len(rows)-1] = append(rows[len(rows)-1], text)
+			continue
+		}
+		rows = append(rows, []string{text})
+		signing = l.Text == ""
+	}
+	return rows
+}
+
+func headHeight(columns []record.Column) float64 {
 	tallest := 0.0
-	for i, c := range cells {
-		tallest = max(tallest, room(c.Text, columns[i].Width))
+	for _, c := range columns {
+		tallest = max(tallest, room(c.Title, c.Width, cellSize))
 	}
 	return tallest
 }
 
-// room is the height, in points, that a text takes in a column of that width:
-// excelize fits no heights, and a text cut on paper is a text lost.
-func room(text string, width float64) float64 {
-	per := max(int(width)-1, 1)
-	lines := 0
+// height is enough for the tallest cell of a row.
+func height(columns []record.Column, cells []record.Cell) float64 {
+	tallest := 0.0
+	for i, c := range cells {
+		tallest = max(tallest, room(c.Text, columns[i].Width, cellSize))
+	}
+	return tallest
+}
+
+// room is the height, in points, that a text in letters of that size takes in a
+// column of that width: excelize fits no heights, and a text cut on paper is a
+// text lost.
+func room(text string, width, size float64) float64 {
+	return min(float64(lines(text, letters(width, size)))*size*1.36+4, maxHeight)
+}
+
+// letters is how many letters of that size stand beside each other in a column.
+func letters(width, size float64) int {
+	// A character of the standard font is seven pixels of 0.75 points wide; a cell
+	// keeps some for itself, and fonts differ.
+	return max(int((7*width-3)*0.75/(size/2)*0.94), 2)
+}
+
+// lines counts the lines of a text when a line takes per letters, a Chinese
+// character being two. A word moves to the next line unless it is longer than one.
+func lines(text string, per int) int {
+	n := 0
 	for part := range strings.SplitSeq(text, "\n") {
-		n := 0
+		n++
+		used, word := 0, 0 // letters on the line, and of the word at its end
 		for _, r := range part {
-			n++
-			if r > 0x2e80 {
-				n++ // a Chinese character takes two
+			letters, breaks := 1, strings.ContainsRune(" -/", r)
+			if r > 0x2000 {
+				letters, breaks = 2, true
+			}
+			if used+letters > per && r != ' ' {
+				n++
+				if breaks || word == used {
+					word = 0
+				}
+				used = word
+			}
+			used += letters
+			word += letters
+			if breaks {
+				word = 0
 			}
 		}
-		lines += max((n+per-1)/per, 1)
 	}
-	return min(float64(lines)*12.5+4, maxHeight)
+	return n
 }
 
 // maxHeight is the tallest row that a workbook may have, in points.
 const maxHeight = 409
 
-// wide writes a text over the whole width.
-func (b *book) wide(name string, row, cols int, text string, style int, height float64) error {
-	if err := b.put(name, 1, row, text, style, ""); err != nil {
-		return err
+// across writes texts over the whole width, each over an equal share of it.
+func (b *book) across(name string, row int, columns []record.Column, texts []string, style int, least float64) error {
+	total := 0.0
+	for _, c := range columns {
+		total += c.Width
 	}
-	if err := b.merge(name, 1, cols, row); err != nil {
-		return err
+	tallest, from, passed := least, 0, 0.0
+	for i, text := range texts {
+		to, width := from, 0.0
+		for to < len(columns) && (i == len(texts)-1 || to == from || passed+columns[to].Width/2 <= total*float64(i+1)/float64(len(texts))) {
+			passed, width, to = passed+columns[to].Width, width+columns[to].Width, to+1
+		}
+		if to == from {
+			break // more texts than columns
+		}
+		if err := b.put(name, from+1, row, text, style, ""); err != nil {
+			return err
+		}
+		if err := b.merge(name, from+1, to, row); err != nil {
+			return err
+		}
+		tallest, from = max(tallest, room(text, width, lineSize)), to
 	}
-	if err := b.f.SetRowHeight(name, row, height); err != nil {
+	if err := b.f.SetRowHeight(name, row, tallest); err != nil {
 		return fmt.Errorf("setting a row's height: %w", err)
 	}
 	return nil
 }
 
-func (b *book) halves(name string, row, cols int, lines []record.Line, style int) error {
-	half := cols / 2
-	for i, l := range lines {
-		from, to := 1+i*half, half
-		if i == 1 {
-			to = cols
-		}
-		if err := b.put(name, from, row, l.Label+"："+l.Text, style, ""); err != nil {
-			return err
-		}
-		if err := b.merge(name, from, to, row); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (b *book) merge(name string, from, to, row int) error {
+	if from == to {
+		return nil // a range of one cell is a broken workbook
+	}
 	first, err := excelize.CoordinatesToCellName(from, row)
 	if err != nil {
 		return fmt.Errorf("naming a cell: %w", err)
@@ -349,11 +424,16 @@ func (b *book) page(name string, s record.Sheet, headRow, cols, last int) error 
 	if err := b.f.SetSheetProps(name, &excelize.SheetPropsOptions{FitToPage: &fit}); err != nil {
 		return fmt.Errorf("fitting to the paper: %w", err)
 	}
-	narrow, low := 0.4, 0.6
-	if err := b.f.SetPageMargins(name, &excelize.PageLayoutMarginsOptions{Left: &narrow, Right: &narrow, Top: &low, Bottom: &low}); err != nil {
+	side, end, foot, middle := 0.4, 0.55, 0.25, true
+	if err := b.f.SetPageMargins(name, &excelize.PageLayoutMarginsOptions{
+		Left: &side, Right: &side, Top: &side, Bottom: &end, Footer: &foot, Horizontally: &middle,
+	}); err != nil {
 		return fmt.Errorf("setting the margins: %w", err)
 	}
-	if err := b.f.SetHeaderFooter(name, &excelize.HeaderFooterOptions{OddFooter: "&L" + s.Number + "&C第 &P 页 共 &N 页&R" + s.Digest[:min(16, len(s.Digest))]}); err != nil {
+	face := `&"` + font + `"&9`
+	if err := b.f.SetHeaderFooter(name, &excelize.HeaderFooterOptions{
+		OddFooter: "&L" + face + s.Number + "&C" + face + "第 &P 页 共 &N 页&R" + face + "校验码 " + s.Digest[:min(16, len(s.Digest))],
+	}); err != nil {
 		return fmt.Errorf("setting the footer: %w", err)
 	}
 	if err := b.f.SetPanes(name, &excelize.Panes{
@@ -361,12 +441,12 @@ func (b *book) page(name string, s record.Sheet, headRow, cols, last int) error 
 	}); err != nil {
 		return fmt.Errorf("freezing the columns' names: %w", err)
 	}
-	end, err := excelize.ColumnNumberToName(cols)
+	lastCol, err := excelize.ColumnNumberToName(cols)
 	if err != nil {
 		return fmt.Errorf("naming column %d: %w", cols, err)
 	}
 	for _, d := range []excelize.DefinedName{
-		{Name: "_xlnm.Print_Area", RefersTo: fmt.Sprintf("'%s'!$A$1:$%s$%d", name, end, last), Scope: name},
+		{Name: "_xlnm.Print_Area", RefersTo: fmt.Sprintf("'%s'!$A$1:$%s$%d", name, lastCol, last), Scope: name},
 		{Name: "_xlnm.Print_Titles", RefersTo: fmt.Sprintf("'%s'!$%d:$%d", name, headRow, headRow), Scope: name},
 	} {
 		if err := b.f.SetDefinedName(&d); err != nil {

@@ -69,7 +69,7 @@ func TestReadBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "服务发布日常监控记录", rows[0][0])
 	require.Equal(t, "文档编号：FWJK-20261125", rows[1][0])
-	require.Equal(t, "审核人："+record.ToFill, rows[1][1])
+	require.Equal(t, "审核人："+record.ToFill, rows[1][2])
 	require.Equal(t, "应监测服务 2 项。", rows[3][0])
 	require.Equal(t, []string{"序号", "服务名称", "备注"}, rows[headRow-1])
 	require.Equal(t, "门户首页", rows[firstRow-1][1])
@@ -81,7 +81,7 @@ func TestReadBack(t *testing.T) {
 	for _, m := range merged {
 		ranges = append(ranges, m.GetStartAxis()+":"+m.GetEndAxis())
 	}
-	require.Subset(t, ranges, []string{"A1:C1", "B2:C2", "A4:C4", "A8:C8", "A9:C9"})
+	require.Subset(t, ranges, []string{"A1:C1", "A2:B2", "A4:C4", "A8:C8", "A9:C9"})
 
 	linked, to, err := f.GetCellHyperLink(name, "B6")
 	require.NoError(t, err)
@@ -191,8 +191,9 @@ func TestLinks(t *testing.T) {
 		record.Cell{Text: "b", Link: "javascript:alert(1)"},
 		record.Cell{Text: "c", Link: "file:///etc/passwd"},
 		record.Cell{Text: "d", Link: "https://www.rsj.example/" + strings.Repeat("x", 3000)},
+		record.Cell{Text: "a text of more than one line", Link: "https://www.rsj.example/"}, // would be cut where links do not break
 	)))
-	for i, want := range []string{"https://www.rsj.example/si?a=1&b=2", "", "", ""} {
+	for i, want := range []string{"https://www.rsj.example/si?a=1&b=2", "", "", "", ""} {
 		linked, to, err := f.GetCellHyperLink(f.GetSheetName(0), fmt.Sprintf("B%d", firstRow+i))
 		require.NoError(t, err)
 		require.Equal(t, want != "", linked)
@@ -238,6 +239,54 @@ func TestTables(t *testing.T) {
 	rows, err := f.GetRows("表2")
 	require.NoError(t, err)
 	require.Equal(t, []string{"序号", "服务名称", "备注"}, rows[headRow-1], "a table without rows still has its columns")
+}
+
+// TestPens puts what is signed and stamped beside each other, with room.
+func TestPens(t *testing.T) {
+	s := sheet(record.Cell{Text: "a"})
+	s.Foot = []record.Line{{Label: "说明", Text: "无"}, {Label: "监控人签字"}, {Label: "单位（盖章）"}, {Label: "日期"}}
+	f := read(t, write(t, s))
+	name := f.GetSheetName(0)
+	rows, err := f.GetRows(name)
+	require.NoError(t, err)
+	require.Equal(t, []string{"监控人签字：", "单位（盖章）：", "日期："}, rows[firstRow+1])
+	require.Len(t, rows, firstRow+2)
+	height, err := f.GetRowHeight(name, firstRow+2)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, height, 40.0)
+	height, err = f.GetRowHeight(name, firstRow+1)
+	require.NoError(t, err)
+	require.Less(t, height, 40.0)
+}
+
+// TestRoom holds that rows are as high as their tallest cell needs, and not much more.
+func TestRoom(t *testing.T) {
+	for text, want := range map[string]int{
+		"":                              1,
+		"门户首页":                          1,
+		strings.Repeat("字", 14):         2, // a column of twenty takes eleven of them
+		"行一\n行二":                        2,
+		"http://www.rsj.example/h":      2,
+		"word word word word word word": 2,
+		strings.Repeat("x", 100):        5,
+		"个人办事个人 fifteenoletters sevenly": 3, // words move down as a whole
+	} {
+		f := read(t, write(t, sheet(record.Cell{Text: text})))
+		height, err := f.GetRowHeight(f.GetSheetName(0), firstRow)
+		require.NoError(t, err)
+		require.InDelta(t, float64(want)*12.24+4, height, 0.01, text)
+	}
+}
+
+func TestCellsStandInTheMiddleWhereTheyAreShort(t *testing.T) {
+	f := read(t, write(t, sheet(record.Cell{Text: "社会保险个人权益记录查询"}, record.Cell{Text: "—"}, record.Cell{Text: record.ToFill})))
+	for cell, want := range map[string]string{"A6": "center", "B6": "", "B7": "center", "B8": "center"} {
+		id, err := f.GetCellStyle(f.GetSheetName(0), cell)
+		require.NoError(t, err)
+		s, err := f.GetStyle(id)
+		require.NoError(t, err)
+		require.Equal(t, want, s.Alignment.Horizontal, cell)
+	}
 }
 
 type full struct{}
