@@ -405,10 +405,10 @@ func TestOneProbeOfTwoIsMissing(t *testing.T) {
 
 func TestRoundsAhead(t *testing.T) {
 	m := newMemory()
-	m.watch(key("pt-01", "p0"), "http", 30*time.Second, at("00:00:00"), at("13:45:00"), up)
-	s := compose(t, m, setting(at("13:45:00"), service("pt-01", "门户首页", probes.ChannelPortal, "http")))
+	m.watch(key("pt-01", "p0"), "http", 30*time.Second, at("00:00:00"), at("13:55:00"), up)
+	s := compose(t, m, setting(at("13:55:00"), service("pt-01", "门户首页", probes.ChannelPortal, "http")))
 	require.Equal(t, "✓ 正常", cell(t, s, "pt-01", "09:00", "监控结果").Text)
-	// There are slots within half an hour of 14:00; the round has not come all the same.
+	// There are slots near 14:00; the round has not come all the same.
 	require.Equal(t, "… 未到时间", cell(t, s, "pt-01", "14:00", "监控结果").Text)
 	for _, title := range []string{"状态码", "异常描述", "处理人", "监控人"} {
 		require.Equal(t, "—", cell(t, s, "pt-01", "14:00", title).Text, title)
@@ -476,8 +476,8 @@ func TestNearestSlot(t *testing.T) {
 		from, to     string
 		result, when string
 	}{
-		"29 minutes before":               {time.Minute, "08:00:00", "08:31:30", "✓ 正常", "09:00 / 08:31:01"},
-		"more than 30 minutes before":     {time.Minute, "08:00:00", "08:30:00", "？ 未监控", "09:00"},
+		"9 minutes before":                {time.Minute, "08:00:00", "08:51:30", "✓ 正常", "09:00 / 08:51:01"},
+		"more than 10 minutes before":     {time.Minute, "08:00:00", "08:50:00", "？ 未监控", "09:00"},
 		"within one long interval":        {2 * time.Hour, "07:10:00", "08:00:00", "✓ 正常", "09:00 / 07:10:01"},
 		"the nearer of two":               {20 * time.Minute, "08:50:00", "10:00:00", "✓ 正常", "09:00 / 08:50:01"},
 		"after the round, none before it": {time.Minute, "09:10:00", "10:00:00", "✓ 正常", "09:00 / 09:10:01"},

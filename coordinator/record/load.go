@@ -252,11 +252,13 @@ func (w Window) covers(service string) bool {
 }
 
 // nearest is how far from a round a slot may stand and still speak for it, at
-// least; a probe of a longer interval may stand one interval away.
-const nearest = 30 * time.Minute
+// least; a probe of a longer interval may stand one interval away. It bridges an
+// agent's restart, not an outage of the watch: a service that nobody saw at nine
+// was not 正常 at nine because it was so at half past eight.
+const nearest = 10 * time.Minute
 
-// Near reports whether a slot of that interval at start speaks for a round.
-func Near(round, start time.Time, every time.Duration) bool {
+// near reports whether a slot of that interval at start speaks for a round.
+func near(round, start time.Time, every time.Duration) bool {
 	return start.Sub(round).Abs() <= max(every, nearest)
 }
 
@@ -273,7 +275,7 @@ func nearestSlot(slots []availability.Slot, round time.Time) *availability.Slot 
 	}
 	for i := range slots {
 		s := &slots[i]
-		if !Near(round, s.Start, s.Every) {
+		if !near(round, s.Start, s.Every) {
 			continue
 		}
 		if best == nil || cmp.Or(cmp.Compare(unknown(s), unknown(best)), cmp.Compare(s.Start.Sub(round).Abs(), best.Start.Sub(round).Abs()), s.Start.Compare(best.Start)) < 0 {
