@@ -24,6 +24,7 @@ import (
 // Options say where the bureau listens. Only Addrs and CertDir are required.
 type Options struct {
 	Addrs   []string      // one loopback address a site, e.g. "127.0.2.1"
+	Names   []string      // what people call the sites, in the order of Addrs; empty: their addresses
 	Port    int           // of HTTP, the same on every address; 0 takes a free one
 	TLSPort int           // of HTTPS, likewise
 	Control string        // host:port of the switches; "" is "127.0.0.1:0"
@@ -45,6 +46,9 @@ func (o Options) validate() error {
 			errs = append(errs, fmt.Errorf("addresses: %s is given twice; every site needs its own", a))
 		}
 	}
+	if len(o.Names) > 0 && len(o.Names) != len(o.Addrs) {
+		errs = append(errs, fmt.Errorf("names: want one for each of %d addresses, got %d", len(o.Addrs), len(o.Names)))
+	}
 	if o.CertDir == "" {
 		errs = append(errs, errors.New("certificates: want a folder for ca.pem, got none"))
 	}
@@ -57,6 +61,7 @@ func (o Options) validate() error {
 // Bureau serves the services, the switches and the alerts it was sent.
 type Bureau struct {
 	addrs    []string
+	names    []string // empty, or one for each address
 	delay    time.Duration
 	log      *slog.Logger
 	pages    map[string]*template.Template
@@ -75,6 +80,7 @@ func New(o Options) (*Bureau, error) {
 	}
 	b := &Bureau{
 		addrs:    slices.Clone(o.Addrs),
+		names:    slices.Clone(o.Names),
 		delay:    cmp.Or(o.Delay, 3*time.Second),
 		log:      cmp.Or(o.Logger, slog.Default()),
 		switches: newSwitches(o.Addrs),

@@ -507,9 +507,21 @@ func TestAlerts_AreBounded(t *testing.T) {
 	require.Equal(t, "509", list[0].Key)
 }
 
+// TestSitesHaveNames: people know a site by its name, the API by its address.
+func TestSitesHaveNames(t *testing.T) {
+	b := open(t, func(o *bureau.Options) { o.Names = []string{"政务云机房", "信息中心", "公网监测点"} })
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	g, err := try(c, http.MethodPut, control(b, "/_faults/pt-01"), `{"fault": "hang", "site": "127.0.2.3"}`)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, g.status)
+	page := fetch(t, c, control(b, "/_faults")).body
+	require.Contains(t, page, "一直不响应（仅 公网监测点）")
+	require.Contains(t, page, `<option value="127.0.2.2">仅 信息中心</option>`)
+}
+
 func TestOptions_WhatIsWrong(t *testing.T) {
-	_, err := bureau.New(bureau.Options{Addrs: []string{"10.0.0.1", "127.0.2.1", "127.0.2.1"}, Delay: -1})
-	for _, want := range []string{`got "10.0.0.1"`, "127.0.2.1 is given twice", "a folder for ca.pem", "delay"} {
+	_, err := bureau.New(bureau.Options{Addrs: []string{"10.0.0.1", "127.0.2.1", "127.0.2.1"}, Names: []string{"机房"}, Delay: -1})
+	for _, want := range []string{"one for each of 3 addresses, got 1", `got "10.0.0.1"`, "127.0.2.1 is given twice", "a folder for ca.pem", "delay"} {
 		require.ErrorContains(t, err, want)
 	}
 	b := open(t)

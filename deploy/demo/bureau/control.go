@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/wording"
@@ -44,6 +45,7 @@ type row struct {
 	Service
 	Switch Switch
 	Label  string // of the fault that is on
+	Only   string // name of the only site that sees it; empty for all
 	Faults []option
 }
 
@@ -57,18 +59,24 @@ type group struct {
 	Rows  []row
 }
 
+// site is one choice of where a fault is seen.
+type site struct{ Addr, Name string }
+
 type faultsView struct {
 	Title  string
 	Tab    string
 	Error  string
 	On     int
-	Sites  []string
+	Sites  []site
 	Groups []group
 	Alerts []shownAlert
 }
 
 func (b *Bureau) faultsView(problem error) faultsView {
-	v := faultsView{Title: "故障开关", Tab: "faults", Sites: b.addrs}
+	v := faultsView{Title: "故障开关", Tab: "faults"}
+	for _, a := range b.addrs {
+		v.Sites = append(v.Sites, site{a, b.siteName(a)})
+	}
 	if problem != nil {
 		v.Error = problem.Error()
 	}
@@ -79,7 +87,7 @@ func (b *Bureau) faultsView(problem error) faultsView {
 				continue
 			}
 			sw, _ := b.switches.Get(s.ID()) // it is in the table
-			r := row{Service: s, Switch: sw, Label: sw.Fault.Label()}
+			r := row{Service: s, Switch: sw, Label: sw.Fault.Label(), Only: b.siteName(sw.Site)}
 			for _, f := range FaultsOf(s) {
 				r.Faults = append(r.Faults, option{f, f.Label()})
 			}
@@ -91,6 +99,14 @@ func (b *Bureau) faultsView(problem error) faultsView {
 		v.Groups = append(v.Groups, g)
 	}
 	return v
+}
+
+// siteName is what people call a site: its name where it has one, else its address.
+func (b *Bureau) siteName(addr string) string {
+	if i := slices.Index(b.addrs, addr); i >= 0 && i < len(b.names) {
+		return b.names[i]
+	}
+	return addr
 }
 
 func (b *Bureau) render(w http.ResponseWriter, status int, v faultsView) {

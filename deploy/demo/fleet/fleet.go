@@ -242,12 +242,12 @@ func plainEnviron() []string {
 
 // StartBureau starts the demo bureau.
 func (f *Fleet) StartBureau(ctx context.Context) error {
-	var addrs []string
+	var addrs, names []string
 	for _, s := range Sites {
-		addrs = append(addrs, s.Addr)
+		addrs, names = append(addrs, s.Addr), append(names, s.Name)
 	}
 	p, err := f.start("bureau", "bureau", nil,
-		"-addrs", strings.Join(addrs, ","), "-port", fmt.Sprint(f.Ports.Bureau), "-tls-port", fmt.Sprint(f.Ports.BureauTLS),
+		"-addrs", strings.Join(addrs, ","), "-names", strings.Join(names, ","), "-port", fmt.Sprint(f.Ports.Bureau), "-tls-port", fmt.Sprint(f.Ports.BureauTLS),
 		"-control", fmt.Sprintf("127.0.0.1:%d", f.Ports.Control), "-certs", filepath.Join(f.o.Dir, "certs"))
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bureau", flag.ContinueOnError)
 	addrs := flags.String("addrs", "127.0.2.1,127.0.2.2,127.0.2.3", "loopback addresses to serve on, one a site")
+	names := flags.String("names", "", "what the page of switches calls the sites, in the order of -addrs")
 	port := flags.Int("port", 8000, "port of HTTP on every address; 0 takes a free one")
 	tlsPort := flags.Int("tls-port", 8443, "port of HTTPS on every address; 0 takes a free one")
 	control := flags.String("control", "127.0.0.1:9900", "host:port of the switches, /_faults, and of the received alerts, /_alerts")
@@ -49,7 +50,7 @@ func run(ctx context.Context, args []string) error {
 		level = slog.LevelDebug
 	}
 	b, err := bureau.New(bureau.Options{
-		Addrs: strings.Split(*addrs, ","), Port: *port, TLSPort: *tlsPort, Control: *control, CertDir: *certs, Delay: *delay,
+		Addrs: strings.Split(*addrs, ","), Names: strings.FieldsFunc(*names, func(r rune) bool { return r == ',' }), Port: *port, TLSPort: *tlsPort, Control: *control, CertDir: *certs, Delay: *delay,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
