@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -39,7 +38,7 @@ func inflate(r io.Reader, encoding string) (io.Reader, error) {
 		return r, nil
 	case "gzip", "x-gzip", "deflate":
 	default:
-		return nil, &probes.Failure{Class: probes.ClassEncoding, Want: "a body in gzip or not compressed", Got: fmt.Sprintf("Content-Encoding %q", encoding)}
+		return nil, &probes.Failure{Class: probes.ClassEncoding, Phrase: probes.PhraseCompression, Want: "gzip", Got: probes.Excerpt(encoding)}
 	}
 	buffered := bufio.NewReader(r)
 	// A reply without a body, such as one to HEAD, has nothing to inflate.
@@ -80,7 +79,7 @@ func (c checked) Read(b []byte) (int, error) {
 func broken(encoding string, err error) error {
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, zlib.ErrHeader) || errors.Is(err, zlib.ErrChecksum) || errors.As(err, &corrupt) {
-		return &probes.Failure{Class: probes.ClassEncoding, Want: "a body in " + encoding, Got: err.Error()}
+		return &probes.Failure{Class: probes.ClassEncoding, Phrase: probes.PhraseCompressed, Want: encoding, Got: err.Error()}
 	}
 	return err
 }

@@ -15,12 +15,13 @@ import (
 
 // decoded is a body made UTF-8.
 type decoded struct {
-	text    string
-	charset string // the one used: "utf-8", "gb18030", …
-	// wrong says why the charset declared cannot be the one sent; empty when
-	// the two agree or none was declared.
-	wrong    string
+	text     string
+	charset  string // the one used: "utf-8", "gb18030", …
 	declared string
+	// wrong says that the charset declared cannot be the one sent, which seems
+	// to be guess, if that is not empty.
+	wrong bool
+	guess string
 }
 
 // tolerated is the share of broken bytes among those beyond ASCII, in percent,
@@ -51,14 +52,14 @@ func decodeText(b []byte, declared string, cut bool) decoded {
 	case valid:
 		d.text, d.charset = string(b), "utf-8"
 		if d.declared != "" && label != "utf-8" {
-			d.wrong = "utf-8"
+			d.wrong, d.guess = true, "utf-8"
 		}
 	case label == "utf-8" && brokenUTF8(b) <= tolerated:
 		d.text, d.charset = strings.ToValidUTF8(string(b), "\uFFFD"), "utf-8"
 	case label == "" || label == "utf-8":
 		d.text, d.charset = convert(simplifiedchinese.GB18030, b), "gb18030"
 		if label == "utf-8" {
-			d.wrong = "not utf-8, perhaps gb18030"
+			d.wrong, d.guess = true, "gb18030"
 		}
 	default:
 		e, _ := htmlindex.Get(label)
@@ -67,12 +68,12 @@ func decodeText(b []byte, declared string, cut bool) decoded {
 		}
 		d.text, d.charset = convert(e, b), label
 		if brokenText(d.text) > tolerated {
-			d.wrong = "not " + label
+			d.wrong = true
 		}
 		if label == "windows-1252" {
 			// Servers' default label, under which every byte is valid.
 			if gb := convert(simplifiedchinese.GB18030, b); brokenText(gb) == 0 {
-				d.text, d.charset, d.wrong = gb, "gb18030", "perhaps gb18030"
+				d.text, d.charset, d.wrong, d.guess = gb, "gb18030", true, "gb18030"
 			}
 		}
 	}

@@ -21,7 +21,8 @@ func TestDecodeText(t *testing.T) {
 	for _, tt := range []struct {
 		name, body, declared string
 		cut                  bool
-		text, charset, wrong string
+		text, charset, guess string
+		wrong                bool
 	}{
 		{name: "nothing declared", body: text, text: text, charset: "utf-8"},
 		{name: "ASCII under any label", body: "plain", declared: "gbk", text: "plain", charset: "gb18030"},
@@ -34,22 +35,23 @@ func TestDecodeText(t *testing.T) {
 		{name: "GB2312 with a name beyond it", body: gb(t, "𠮷镕"), declared: "gb2312", text: "𠮷镕", charset: "gb18030"},
 		{name: "two words of GBK that are valid UTF-8, too", body: gb(t, "系统"), declared: "gbk", text: "系统", charset: "gb18030"},
 		{name: "GBK undeclared", body: gb(t, text), text: text, charset: "gb18030"},
-		{name: "GBK as utf-8", body: gb(t, text), declared: "utf-8", text: text, charset: "gb18030", wrong: "not utf-8, perhaps gb18030"},
-		{name: "GBK as Latin", body: gb(t, text), declared: "iso-8859-1", text: text, charset: "gb18030", wrong: "perhaps gb18030"},
+		{name: "GBK as utf-8", body: gb(t, text), declared: "utf-8", text: text, charset: "gb18030", wrong: true, guess: "gb18030"},
+		{name: "GBK as Latin", body: gb(t, text), declared: "iso-8859-1", text: text, charset: "gb18030", wrong: true, guess: "gb18030"},
 		{name: "Latin", body: "caf\xe9 d'\xe9t\xe9", declared: "iso-8859-1", text: "café d'été", charset: "windows-1252"},
-		{name: "UTF-8 as GBK", body: text, declared: "gbk", text: text, charset: "utf-8", wrong: "utf-8"},
-		{name: "UTF-8 as Latin", body: text, declared: "iso-8859-1", text: text, charset: "utf-8", wrong: "utf-8"},
+		{name: "UTF-8 as GBK", body: text, declared: "gbk", text: text, charset: "utf-8", wrong: true, guess: "utf-8"},
+		{name: "UTF-8 as Latin", body: text, declared: "iso-8859-1", text: text, charset: "utf-8", wrong: true, guess: "utf-8"},
 		{name: "Big5", body: "\xa4\xa4\xa4\xe5", declared: "big5", text: "中文", charset: "big5"},
 		{name: "one damaged character", body: strings.Repeat(text, 9) + "\xff" + text, declared: "utf-8", text: strings.Repeat(text, 9) + "\uFFFD" + text, charset: "utf-8"},
 		{name: "cut inside a character", body: text[:5], declared: "utf-8", cut: true, text: "社", charset: "utf-8"},
 		{name: "a label that nobody knows", body: gb(t, text), declared: "x-none", text: text, charset: "gb18030"},
-		{name: "noise as GBK", body: strings.Repeat("\xff\xfd\xff", 30), declared: "gbk", charset: "gb18030", wrong: "not gb18030", text: strings.Repeat("\uFFFD", 90)},
+		{name: "noise as GBK", body: strings.Repeat("\xff\xfd\xff", 30), declared: "gbk", charset: "gb18030", wrong: true, text: strings.Repeat("\uFFFD", 90)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := decodeText([]byte(tt.body), tt.declared, tt.cut)
 			require.Equal(t, tt.text, d.text)
 			require.Equal(t, tt.charset, d.charset)
 			require.Equal(t, tt.wrong, d.wrong)
+			require.Equal(t, tt.guess, d.guess)
 		})
 	}
 }

@@ -29,17 +29,13 @@ type link struct {
 // open resolves, connects and shakes hands, each a phase of its own. The link
 // returned with an error has no Conn, but what was learnt until then.
 func (h *hop) open(ctx context.Context) (link, error) {
-	host, port := h.ask.url.Hostname(), h.ask.url.Port()
-	secure := h.ask.url.Scheme == "https"
-	if port == "" {
-		port = map[bool]string{true: "443", false: "80"}[secure]
-	}
+	host := h.ask.url.Hostname()
 	addrs, err := h.resolve(ctx, host)
 	if err != nil {
 		return link{}, err
 	}
-	l, err := h.connect(ctx, addrs, port)
-	if err != nil || !secure {
+	l, err := h.connect(ctx, addrs, h.ask.port())
+	if err != nil || h.ask.url.Scheme != "https" {
 		return l, err
 	}
 	conn := l.Conn
@@ -67,7 +63,7 @@ func (h *hop) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	h.time.DNS += h.phase(ctx, "dns", start, err,
 		probes.Attr{Key: "dns.question.name", Value: host}, probes.Attr{Key: "dns.answers", Value: found})
 	if err != nil {
-		return nil, h.fail(ctx, "dns", "an address for "+host, err)
+		return nil, h.fail(ctx, "dns", start, err)
 	}
 	return addrs[:min(len(addrs), maxAddresses)], nil
 }
@@ -90,13 +86,16 @@ func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string) (lin
 			return link{Conn: conn, ip: addr.String()}, nil
 		}
 		if first == nil {
-			first = err
+			first = h.fail(ctx, "connect", start, err)
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return link{ip: h.ip}, h.fail(ctx, "connect", "a connection to "+net.JoinHostPort(h.ip, port), first)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		first = errStopped
+	}
+	return link{ip: h.ip}, first
 }
 
 // share gives one of n attempts its part of the time left.
@@ -146,11 +145,13 @@ func (h *hop) handshake(ctx context.Context, l *link, host string) error {
 	}
 	h.time.TLS += h.phase(ctx, "tls", start, err, attrs...)
 	if err != nil {
-		return h.fail(ctx, "tls", "a trusted certificate for "+host+" and a TLS handshake", err)
+		return h.fail(ctx, "tls", start, err)
 	}
 	l.Conn = conn
 	return nil
 }
+
+var errNoIntermediate = errors.New("the server sent no intermediate certificate")
 
 // verify is the standard verification of crypto/tls.
 func verify(s tls.ConnectionState, roots *x509.CertPool, host string) error {
@@ -161,7 +162,7 @@ func verify(s tls.ConnectionState, roots *x509.CertPool, host string) error {
 	if _, err := s.PeerCertificates[0].Verify(options); err != nil {
 		err = &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
 		if len(s.PeerCertificates) == 1 && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return fmt.Errorf("%w; the server sent no intermediate certificate", err)
+			return fmt.Errorf("%w; %w", err, errNoIntermediate)
 		}
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -80,16 +81,18 @@ func (r *run) exchange(ctx context.Context) (*reply, *probes.Failure, error) {
 
 // redirected checks a redirect before it is followed.
 func (h *hop) redirected(location string, seen map[string]bool) (ask, error) {
-	shown := probes.Excerpt(h.redact.Text(location))
+	refuse := func(phrase probes.Phrase, want string) (ask, error) {
+		return ask{}, &probes.Failure{Class: probes.ClassRedirect, Phrase: phrase, Want: want, Got: probes.Excerpt(h.redact.Text(location))}
+	}
 	if h.redirects >= h.follow {
-		return ask{}, &probes.Failure{Class: probes.ClassRedirect, Want: fmt.Sprintf("at most %d redirects", h.follow), Got: "one more, to " + shown}
+		return refuse(probes.PhraseRedirects, strconv.Itoa(h.follow))
 	}
-	next, err := h.next(h.ask, h.status, location)
-	if err != nil {
-		return ask{}, &probes.Failure{Class: probes.ClassRedirect, Want: "a redirect to follow", Got: fmt.Sprintf("status %d to %s: %v", h.status, shown, err)}
-	}
-	if seen[h.state(next)] {
-		return ask{}, &probes.Failure{Class: probes.ClassRedirect, Want: "a redirect to an end", Got: "a loop back to " + shown}
+	next, why := h.next(h.ask, h.status, location)
+	switch {
+	case why != "":
+		return refuse(why, "")
+	case seen[h.state(next)]:
+		return refuse(probes.PhraseRedirectLoop, "")
 	}
 	return next, nil
 }
@@ -216,7 +219,7 @@ func (h *hop) roundTrip(ctx context.Context, transport *http.Transport) (resp *h
 	switch {
 	case wrote.IsZero() && err != nil:
 		h.phase(ctx, "request", start, err)
-		return nil, first, h.fail(ctx, "request", "the request to be taken", err)
+		return nil, first, h.fail(ctx, "request", start, err)
 	case wrote.IsZero() || !first.IsZero() && wrote.After(first):
 		// The reply began before the request was out.
 		wrote = first
@@ -224,7 +227,7 @@ func (h *hop) roundTrip(ctx context.Context, transport *http.Transport) (resp *h
 	h.record(ctx, "request", start, wrote, nil)
 	if err != nil {
 		h.time.FirstByte += h.phase(ctx, "first_byte", wrote, err)
-		return nil, first, h.fail(ctx, "first_byte", "an HTTP reply", err)
+		return nil, first, h.fail(ctx, "first_byte", wrote, err)
 	}
 	h.record(ctx, "first_byte", wrote, first, nil, probes.Attr{Key: "http.response.status_code", Value: resp.StatusCode})
 	h.time.FirstByte += first.Sub(wrote)
@@ -236,7 +239,7 @@ func (h *hop) readBody(ctx context.Context, resp *http.Response, first time.Time
 	h.body, h.cut, err = readBounded(resp.Body, resp.Header.Get("Content-Encoding"), h.maxBody)
 	h.time.Body += h.phase(ctx, "body", first, err, probes.Attr{Key: "http.response.body.size", Value: len(h.body)})
 	if err != nil {
-		return h.fail(ctx, "body", "the whole body", err)
+		return h.fail(ctx, "body", first, err)
 	}
 	return nil
 }
@@ -251,22 +254,40 @@ func (h *hop) phase(ctx context.Context, name string, start time.Time, err error
 func (h *hop) record(ctx context.Context, name string, start, end time.Time, err error, attrs ...probes.Attr) {
 	p := probes.Phase{Name: name, Start: start, End: end, Attrs: attrs}
 	if err != nil {
-		p.Class = classOf(ctx, name, err)
-		p.Err = errors.New(h.redact.Text(err.Error()))
+		f := h.explain(ctx, name, end.Sub(start), err)
+		p.Class, p.Err = f.Class, f
 	}
 	h.env.Record.Phase(ctx, p)
 }
 
-// fail makes err a failure of the service, unless the run was called off.
-func (h *hop) fail(ctx context.Context, phase, want string, err error) error {
+// fail makes err, with which a phase that began at start ended, a failure of
+// the service, unless the run was called off.
+func (h *hop) fail(ctx context.Context, phase string, start time.Time, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return errStopped
 	}
-	got := h.redact.Text(err.Error())
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		got = "nothing more in time while waiting for " + phase
+	return h.explain(ctx, phase, time.Since(start), err)
+}
+
+// explain says what an error of a phase means that lasted so long.
+func (h *hop) explain(ctx context.Context, phase string, lasted time.Duration, err error) *probes.Failure {
+	peer := h.ask.url.Hostname()
+	if phase == "connect" {
+		peer = net.JoinHostPort(h.ip, h.ask.port())
 	}
-	return &probes.Failure{Class: classOf(ctx, phase, err), Want: want, Got: probes.Excerpt(got)}
+	class := classOf(ctx, phase, err)
+	f := probes.Explain(err, peer)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+	case class == probes.ClassTimeout, phase == "dns" && probes.Waited(err):
+		f = probes.TimedOut(phase, peer, lasted)
+	case errors.Is(err, errNoIntermediate):
+		f.Phrase = probes.PhraseCertChain
+	case strings.Contains(err.Error(), "malformed HTTP"):
+		f.Phrase = probes.PhraseNotHTTP // something else speaks there
+	}
+	f.Class = class
+	return f.Clean(h.redact.Text)
 }
 
 // classOf sorts an error by what was going on when it came.

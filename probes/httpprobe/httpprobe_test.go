@@ -21,6 +21,7 @@ import (
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/httpprobe"
 	"github.com/gengfu/gengfu/probes/probetest"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,7 +45,16 @@ func probe(t *testing.T, definition string, options ...option) (probes.Result, *
 	}
 	r, err := probetest.Decode(t, httpprobe.Kind, definition).Probe(ctx, env)
 	require.NoError(t, err)
+	probetest.Readable(t, r)
 	return r, rec
+}
+
+// sentence is the first finding's in Chinese.
+func sentence(r probes.Result) string {
+	if len(r.Findings) == 0 {
+		return ""
+	}
+	return wording.Finding(wording.ZH, r.Findings[0])
 }
 
 // within ends the run after d.
@@ -155,48 +165,48 @@ func TestVerdicts(t *testing.T) {
 		rest    string // of the definition
 		verdict probes.Verdict
 		class   probes.Class
-		got     string // part of the first finding
+		says    string // part of the first finding's sentence
 	}{
-		{"error status", send(500, utf8HTML, "<h1>Whitelabel Error Page</h1>"), ``, probes.Down, probes.ClassStatus, "status 500"},
+		{"error status", send(500, utf8HTML, "<h1>Whitelabel Error Page</h1>"), ``, probes.Down, probes.ClassStatus, "返回 HTTP 500 Internal Server Error"},
 		{"error status that is expected", send(404, utf8HTML, "gone"), `expect: ["status == 404"]`, probes.Up, "", ""},
-		{"another status than expected", send(204, utf8HTML, ""), `expect: ["status == 200"]`, probes.Down, probes.ClassStatus, "status = 204"},
-		{"a warning on status does not excuse it", send(500, utf8HTML, "x"), `warn: ["status == 500"]`, probes.Down, probes.ClassStatus, "status 500"},
+		{"another status than expected", send(204, utf8HTML, ""), `expect: ["status == 200"]`, probes.Down, probes.ClassStatus, "返回错误状态码：要求 status == 200，实际 status = 204"},
+		{"a warning on status does not excuse it", send(500, utf8HTML, "x"), `warn: ["status == 500"]`, probes.Down, probes.ClassStatus, "返回 HTTP 500 Internal Server Error"},
 		{"other text", send(200, utf8HTML, hall), `expect: ["text contains '缴费明细'"]`, probes.Down, probes.ClassContent, "text = "},
 		{"text in a script only", send(200, utf8HTML, hall), `expect: ["text contains '系统维护中'"]`, probes.Down, probes.ClassContent, "text = "},
 		{"too slow", send(200, utf8HTML, hall), `expect: ["latency < 1ns"]`, probes.Down, probes.ClassLatency, "latency = "},
 		{"rather slow", send(200, utf8HTML, hall), `warn: ["latency < 1ns"]`, probes.Degraded, probes.ClassLatency, "latency = "},
 		{"mixed with time is about content", send(200, utf8HTML, hall), `expect: ["latency < 1ns && text != ''"]`, probes.Down, probes.ClassContent, ""},
-		{"status before content", send(500, utf8HTML, "x"), `expect: ["text contains 'y'"]`, probes.Down, probes.ClassStatus, "status 500"},
+		{"status before content", send(500, utf8HTML, "x"), `expect: ["text contains 'y'"]`, probes.Down, probes.ClassStatus, "返回 HTTP 500 Internal Server Error"},
 
-		{"soft 404", send(200, utf8HTML, "<title>404</title>您访问的页面不存在"), ``, probes.Down, probes.ClassSoft404, "soft_404"},
-		{"soft 404 in GBK", send(200, "text/html; charset=gbk", gbk("<title>404</title>您访问的页面不存在")), ``, probes.Down, probes.ClassSoft404, "soft_404"},
+		{"soft 404", send(200, utf8HTML, "<title>404</title>您访问的页面不存在"), ``, probes.Down, probes.ClassSoft404, "页面不存在（却返回 200）：《404》您访问的页面不存在"},
+		{"soft 404 in GBK", send(200, "text/html; charset=gbk", gbk("<title>404</title>您访问的页面不存在")), ``, probes.Down, probes.ClassSoft404, "页面不存在（却返回 200）：《404》您访问的页面不存在"},
 		{"soft 404 with its rule off", send(200, utf8HTML, "<title>404</title>您访问的页面不存在"), `rules: [soft_404]`, probes.Up, "", ""},
 		{"soft 404 with all rules off", send(200, utf8HTML, "<title>404</title>您访问的页面不存在"), `rules: off`, probes.Up, "", ""},
 		{"soft 404 words in JSON", send(200, plainJSON, `{"msg":"您访问的页面不存在"}`), ``, probes.Up, "", ""},
-		{"maintenance", send(200, utf8HTML, "<title>公共服务平台</title><h1>系统维护中</h1>请稍后再试"), `expect: ["status == 200"]`, probes.Down, probes.ClassMaintenancePage, "maintenance"},
-		{"maintenance before content", send(200, utf8HTML, "<h1>系统维护中</h1>"), `expect: ["text contains '缴费明细'"]`, probes.Down, probes.ClassMaintenancePage, "maintenance"},
+		{"maintenance", send(200, utf8HTML, "<title>公共服务平台</title><h1>系统维护中</h1>请稍后再试"), `expect: ["status == 200"]`, probes.Down, probes.ClassMaintenancePage, "页面显示系统维护：《公共服务平台》系统维护中 请稍后再试"},
+		{"maintenance before content", send(200, utf8HTML, "<h1>系统维护中</h1>"), `expect: ["text contains '缴费明细'"]`, probes.Down, probes.ClassMaintenancePage, "页面显示系统维护：系统维护中"},
 		{"maintenance in a hidden part", send(200, utf8HTML, "<title>养老金测算</title>年龄<div style='display: none'><div>系统维护中</div>请稍后</div>"), ``, probes.Up, "", ""},
-		{"firewall 405", send(405, utf8HTML, "<title>405</title>您的访问被阻断，请求ID是 7b2a"), `expect: ["status == 200"]`, probes.Unknown, probes.ClassBlocked, "waf_405"},
+		{"firewall 405", send(405, utf8HTML, "<title>405</title>您的访问被阻断，请求ID是 7b2a"), `expect: ["status == 200"]`, probes.Unknown, probes.ClassBlocked, "被防火墙拦截（HTTP 405）：《405》您的访问被阻断，请求ID是 7b2a"},
 		{"script challenge", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Set-Cookie", "__jsluid_h=1")
 			send(521, utf8HTML, "<script>document.cookie='__jsl_clearance=1'</script>")(w, nil)
-		}, ``, probes.Unknown, probes.ClassChallenge, "jsl_521"},
-		{"WeChat only", send(200, utf8HTML, "<title>抱歉，出错了</title>请在微信客户端打开链接"), ``, probes.Unknown, probes.ClassWechatOnly, "wechat_only"},
+		}, ``, probes.Unknown, probes.ClassChallenge, "防火墙要求先通过脚本校验（HTTP 521）"},
+		{"WeChat only", send(200, utf8HTML, "<title>抱歉，出错了</title>请在微信客户端打开链接"), ``, probes.Unknown, probes.ClassWechatOnly, "只能在微信客户端中打开：《抱歉，出错了》请在微信客户端打开链接"},
 
-		{"business code", send(200, plainJSON, `{"code":1001,"msg":"系统繁忙"}`), `business: {}`, probes.Down, probes.ClassBusinessCode, "code = 1001: 系统繁忙"},
-		{"business code by name", send(200, plainJSON, `{"head":{"rtnCode":"E1","rtnMsg":"无权限"}}`), `business: {path: head.rtnCode, ok: ["0"]}`, probes.Down, probes.ClassBusinessCode, "head.rtnCode = E1: 无权限"},
-		{"no business code", send(200, plainJSON, `{"data":1}`), `business: {}`, probes.Down, probes.ClassBusinessCode, "code is missing"},
+		{"business code", send(200, plainJSON, `{"code":1001,"msg":"系统繁忙"}`), `business: {}`, probes.Down, probes.ClassBusinessCode, "接口返回 code = 1001: 系统繁忙（正常为 0, 0000, 200, success）"},
+		{"business code by name", send(200, plainJSON, `{"head":{"rtnCode":"E1","rtnMsg":"无权限"}}`), `business: {path: head.rtnCode, ok: ["0"]}`, probes.Down, probes.ClassBusinessCode, "接口返回 head.rtnCode = E1: 无权限（正常为 0）"},
+		{"no business code", send(200, plainJSON, `{"data":1}`), `business: {}`, probes.Down, probes.ClassBusinessCode, "接口应答中没有业务码 code"},
 		{"business success as a number", send(200, plainJSON, `{"code":0}`), `business: {}`, probes.Up, "", ""},
 		{"business success as text", send(200, plainJSON, `{"code":"0000"}`), `business: {}`, probes.Up, "", ""},
 		{"business success as a truth", send(200, plainJSON, `{"success":true}`), `business: {path: success, ok: [true]}`, probes.Up, "", ""},
-		{"status before business", send(502, plainJSON, `{"code":9}`), `business: {}`, probes.Down, probes.ClassStatus, "status 502"},
+		{"status before business", send(502, plainJSON, `{"code":9}`), `business: {}`, probes.Down, probes.ClassStatus, "返回 HTTP 502 Bad Gateway"},
 		{"JSON with a byte-order mark", send(200, plainJSON, "\xef\xbb\xbf{\"code\":0}"), `business: {}`, probes.Up, "", ""},
 		{"JSON in GBK", send(200, "application/json; charset=gbk", gbk(`{"code":0,"msg":"成功"}`)), `{business: {}, expect: ["json.msg == '成功'"]}`, probes.Up, "", ""},
 		{"JSON under a server's usual label", send(200, "application/json;charset=ISO-8859-1", `{"code":0,"msg":"成功"}`), `{business: {}, expect: ["json.msg == '成功'"]}`, probes.Up, "", ""},
-		{"login page in place of JSON", send(200, utf8HTML, "<title>统一身份认证</title>账号 密码"), `business: {}`, probes.Down, probes.ClassContent, "统一身份认证"},
-		{"login page in place of expected JSON", send(200, utf8HTML, "<title>统一身份认证</title>账号 密码"), `expect: ["json.code == '0'"]`, probes.Down, probes.ClassContent, "统一身份认证"},
-		{"broken JSON", send(200, plainJSON, `{"code":0`), `business: {}`, probes.Down, probes.ClassContent, "not JSON"},
-		{"empty JSON", send(200, plainJSON, ``), `business: {}`, probes.Down, probes.ClassContent, "an empty body"},
+		{"login page in place of JSON", send(200, utf8HTML, "<title>统一身份认证</title>账号 密码"), `business: {}`, probes.Down, probes.ClassContent, "应返回 JSON，返回的却是网页《统一身份认证》"},
+		{"login page in place of expected JSON", send(200, utf8HTML, "<title>统一身份认证</title>账号 密码"), `expect: ["json.code == '0'"]`, probes.Down, probes.ClassContent, "应返回 JSON，返回的却是网页《统一身份认证》"},
+		{"broken JSON", send(200, plainJSON, `{"code":0`), `business: {}`, probes.Down, probes.ClassContent, "应返回 JSON，返回的却是：{\"code\":0"},
+		{"empty JSON", send(200, plainJSON, ``), `business: {}`, probes.Down, probes.ClassContent, "应返回 JSON，应答却是空的"},
 		{"JSON value", send(200, plainJSON, `{"code":"1","n":2}`), `expect: ["json.code == '0'"]`, probes.Down, probes.ClassBusinessCode, `json.code = "1"`},
 		{"JSON number", send(200, plainJSON, `{"n":12345678901234567,"f":1.5}`), `expect: ["json.n == 12345678901234567", "json.f > 1"]`, probes.Up, "", ""},
 
@@ -204,13 +214,13 @@ func TestVerdicts(t *testing.T) {
 		{"GBK declared in the page", send(200, "text/html", gbk(`<meta charset="gb2312">`+hall)), `expect: ["text contains '失业登记'"]`, probes.Up, "", ""},
 		{"GBK undeclared", send(200, "text/html", gbk(hall)), `expect: ["text contains '失业登记'"]`, probes.Up, "", ""},
 		{"names that GBK lacks", send(200, "text/html; charset=gbk", gbk("<title>𠮷林</title>"+hall)), `expect: ["title startsWith '𠮷'"]`, probes.Up, "", ""},
-		{"GBK labelled utf-8", send(200, utf8HTML, gbk(hall)), `expect: ["text contains '失业登记'"]`, probes.Down, probes.ClassEncoding, "not utf-8, perhaps gb18030"},
-		{"UTF-8 labelled gbk", send(200, "text/html; charset=gbk", hall), ``, probes.Down, probes.ClassEncoding, "utf-8"},
+		{"GBK labelled utf-8", send(200, utf8HTML, gbk(hall)), `expect: ["text contains '失业登记'"]`, probes.Down, probes.ClassEncoding, "编码不符：声明为 utf-8，实际不是，可能是 gb18030"},
+		{"UTF-8 labelled gbk", send(200, "text/html; charset=gbk", hall), ``, probes.Down, probes.ClassEncoding, "编码不符：声明为 gbk，实际不是，可能是 utf-8"},
 		{"override of the label", send(200, utf8HTML, gbk(hall)), `charset: gbk`, probes.Up, "", ""},
 		{"compression nobody asked for", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "br")
 			send(200, utf8HTML, "xx")(w, nil)
-		}, ``, probes.Down, probes.ClassEncoding, `"br"`},
+		}, ``, probes.Down, probes.ClassEncoding, "应答使用了不支持的压缩方式 br"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, _ := probe(t, with(t, serve(t, tt.reply), tt.rest))
@@ -221,7 +231,7 @@ func TestVerdicts(t *testing.T) {
 				require.Equal(t, 1, r.Passed)
 				return
 			}
-			require.Contains(t, r.Findings[0].Got, tt.got)
+			require.Contains(t, sentence(r), tt.says)
 			require.Equal(t, tt.class, r.Findings[0].Class)
 			if tt.verdict != probes.Degraded {
 				require.Zero(t, r.Passed)

@@ -51,7 +51,7 @@ func (r *run) judge(got *reply, failure *probes.Failure) probes.Result {
 		res.Checks = append(res.Checks, e.Check(values, true))
 	}
 	if failure != nil {
-		res.Fail(probes.Finding{Class: failure.Class, Step: got.step, Want: failure.Want, Got: failure.Got})
+		res.Fail(failure.Finding(got.step))
 	} else if !r.doubt(&res, got, p) {
 		r.weigh(&res, got, p)
 	}
@@ -119,22 +119,22 @@ func (r *run) foundExpectedText(checks []probes.Check) bool {
 // weigh adds what is wrong with a reply that did come.
 func (r *run) weigh(res *probes.Result, got *reply, p page) {
 	if got.status >= 400 && !r.asks("status") {
-		res.Fail(probes.Finding{Class: probes.ClassStatus, Want: "a status below 400", Got: status(got.status)})
+		res.Fail(probes.Finding{Class: probes.ClassStatus, Phrase: probes.PhraseStatus, Got: status(got.status)})
 	}
 	if r.business != nil || r.uses["json"] {
 		r.weighJSON(res, got, p)
 	}
-	if p.wrong != "" {
-		res.Fail(probes.Finding{Class: probes.ClassEncoding, Want: "a body in " + probes.Excerpt(p.declared) + ", as declared", Got: "a body that is " + p.wrong})
+	if p.wrong {
+		res.Fail(probes.Finding{Class: probes.ClassEncoding, Phrase: probes.PhraseCharset, Want: probes.Excerpt(p.declared), Got: p.guess})
 	}
 	for i, e := range r.expect {
 		if c := res.Checks[i]; !c.OK {
-			res.Fail(probes.Finding{Class: classOfCheck(e), Want: c.Expr, Got: c.Saw})
+			res.Fail(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
 		}
 	}
 	for i, e := range r.warn {
 		if c := res.Checks[len(r.expect)+i]; !c.OK {
-			res.Degrade(probes.Finding{Class: classOfCheck(e), Want: c.Expr, Got: c.Saw})
+			res.Degrade(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
 		}
 	}
 }
@@ -145,35 +145,46 @@ func (r *run) asks(field string) bool {
 }
 
 func status(code int) string {
-	return strings.TrimSpace(fmt.Sprintf("status %d %s", code, http.StatusText(code)))
+	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 }
 
 func (r *run) weighJSON(res *probes.Result, got *reply, p page) {
+	fail := func(phrase probes.Phrase, want, got string) {
+		res.Fail(probes.Finding{Class: probes.ClassContent, Phrase: phrase, Want: want, Got: probes.Excerpt(got)})
+	}
+	head := p.text[:min(len(p.text), 200)]
 	switch {
 	case p.html:
-		res.Fail(probes.Finding{Class: probes.ClassContent, Want: "JSON", Got: fmt.Sprintf("an HTML page titled %q", p.title)})
+		fail(probes.PhraseHTMLNotJSON, "", p.title)
 		return
 	case got.cut:
-		res.Fail(probes.Finding{Class: probes.ClassContent, Want: "JSON", Got: fmt.Sprintf("more than max_body, %d bytes", r.maxBody)})
+		fail(probes.PhraseJSONLong, strconv.FormatInt(r.maxBody, 10), "")
+		return
+	case errors.Is(p.jsonErr, errEmptyBody):
+		fail(probes.PhraseJSONEmpty, "", "")
+		return
+	case errors.Is(p.jsonErr, errMoreThanJSON):
+		fail(probes.PhraseJSONMore, "", head)
 		return
 	case p.jsonErr != nil:
-		res.Fail(probes.Finding{Class: probes.ClassContent, Want: "JSON", Got: probes.Excerpt(fmt.Sprintf("%v: %s", p.jsonErr, p.text[:min(len(p.text), 200)]))})
+		fail(probes.PhraseJSONBroken, "", head)
 		return
 	case r.business == nil:
 		return
 	}
-	code, found := at(p.json, strings.Split(r.business.path, "."))
-	if found && slices.Contains(r.business.ok, plain(code)) {
-		return
+	path := r.business.path
+	code, found := at(p.json, strings.Split(path, "."))
+	said := message(p.json, path)
+	switch {
+	case !found:
+		res.Fail(probes.Finding{Class: probes.ClassBusinessCode, Phrase: probes.PhraseBusinessMissing, Want: path, Got: probes.Excerpt(said)})
+	case !slices.Contains(r.business.ok, plain(code)):
+		got := path + " = " + plain(code)
+		if said != "" {
+			got += ": " + said
+		}
+		res.Fail(probes.Finding{Class: probes.ClassBusinessCode, Phrase: probes.PhraseBusiness, Want: strings.Join(r.business.ok, ", "), Got: probes.Excerpt(got)})
 	}
-	said := r.business.path + " is missing"
-	if found {
-		said = r.business.path + " = " + plain(code)
-	}
-	if m := message(p.json, r.business.path); m != "" {
-		said += ": " + m
-	}
-	res.Fail(probes.Finding{Class: probes.ClassBusinessCode, Want: r.business.path + " of " + strings.Join(r.business.ok, ", "), Got: probes.Excerpt(said)})
 }
 
 // at follows a dotted path into decoded JSON.
@@ -307,18 +318,24 @@ func isJSON(contentType string) bool {
 	return kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
 }
 
+var (
+	errEmptyBody    = errors.New("an empty body")
+	errNotJSON      = errors.New("not JSON")
+	errMoreThanJSON = errors.New("more after the JSON")
+)
+
 func (r *run) decodeJSON(text string) (any, error) {
 	d := json.NewDecoder(strings.NewReader(strings.TrimLeft(text, "\ufeff \t\r\n")))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, errors.New("an empty body")
+			return nil, errEmptyBody
 		}
-		return nil, errors.New("not JSON")
+		return nil, errNotJSON
 	}
 	if d.More() {
-		return nil, errors.New("more after the JSON")
+		return nil, errMoreThanJSON
 	}
 	return r.tidy(v), nil
 }
@@ -365,7 +382,7 @@ func (r *run) clean(res probes.Result) probes.Result {
 	res.Title = clip(r.redact.Text(res.Title), maxTitle)
 	for i := range res.Findings {
 		f := &res.Findings[i]
-		f.Want, f.Got = r.redact.Text(f.Want), probes.Excerpt(r.redact.Text(f.Got))
+		f.Want, f.Got = probes.Excerpt(r.redact.Text(f.Want)), probes.Excerpt(r.redact.Text(f.Got))
 	}
 	for i := range res.Checks {
 		res.Checks[i].Saw = probes.Excerpt(r.redact.Text(res.Checks[i].Saw))

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,28 +50,30 @@ func TestNetworkFailures(t *testing.T) {
 		reply http.HandlerFunc
 		class probes.Class
 		phase string // the last span; empty where the kernel decides
+		says  string // the finding's sentence, as a regular expression
 	}{
-		{"reset before the reply", raw("", true), probes.ClassReset, "first_byte"},
-		{"closed before the reply", raw("", false), probes.ClassReset, "first_byte"},
-		{"reset in the body", raw(head+"Content-Length: 1000\r\n\r\nhalf", true), probes.ClassReset, ""},
-		{"closed before Content-Length", raw(head+"Content-Length: 1000\r\n\r\nhalf", false), probes.ClassReset, "body"},
-		{"closed inside a chunk", raw(head+"Transfer-Encoding: chunked\r\n\r\nff\r\nhalf", false), probes.ClassReset, "body"},
-		{"broken chunk", raw(head+"Transfer-Encoding: chunked\r\n\r\nzz\r\nhalf", false), probes.ClassReset, "body"},
+		{"reset before the reply", raw("", true), probes.ClassReset, "first_byte", `重置了连接$`},
+		{"closed before the reply", raw("", false), probes.ClassReset, "first_byte", `没有应答就断开了连接$`},
+		{"reset in the body", raw(head+"Content-Length: 1000\r\n\r\nhalf", true), probes.ClassReset, "", `重置了连接|没有应答就断开了连接`},
+		{"closed before Content-Length", raw(head+"Content-Length: 1000\r\n\r\nhalf", false), probes.ClassReset, "body", `的应答没有传完就断开了$`},
+		{"closed inside a chunk", raw(head+"Transfer-Encoding: chunked\r\n\r\nff\r\nhalf", false), probes.ClassReset, "body", `的应答没有传完就断开了$`},
+		{"broken chunk", raw(head+"Transfer-Encoding: chunked\r\n\r\nzz\r\nhalf", false), probes.ClassReset, "body", `^与 \S+ 的连接出错（.*invalid byte in chunk length）$`},
 		{"closed inside gzip", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"))
-		}, probes.ClassReset, "body"},
+		}, probes.ClassReset, "body", `的应答没有传完就断开了$`},
 		{"no gzip under its name", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write([]byte("plain text"))
-		}, probes.ClassEncoding, "body"},
-		{"another protocol", raw("SSH-2.0-OpenSSH_9.2\r\n\r\n", false), probes.ClassContent, "first_byte"},
+		}, probes.ClassEncoding, "body", `^应答的压缩数据损坏（gzip: invalid header）$`},
+		{"another protocol", raw("SSH-2.0-OpenSSH_9.2\r\n\r\n", false), probes.ClassContent, "first_byte", `的应答不是 HTTP（.*malformed HTTP`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, rec := probe(t, "request: "+serve(t, tt.reply))
 			require.Equal(t, probes.Down, r.Verdict, "%+v", r)
 			require.Equal(t, tt.class, r.Class, "%+v", r.Findings)
 			require.Equal(t, "request", r.Findings[0].Step)
+			require.Regexp(t, tt.says, sentence(r))
 			spans := rec.Spans()
 			last := spans[len(spans)-1]
 			if tt.phase != "" {
@@ -126,6 +130,8 @@ func TestTimeouts(t *testing.T) {
 			require.Equal(t, tt.phase, spans[len(spans)-1].Name)
 			require.Equal(t, probes.ClassTimeout, spans[len(spans)-1].Class)
 			require.Len(t, r.Checks, 1)
+			require.Equal(t, tt.phase == "body", r.Findings[0].Phrase == probes.PhraseBodyTimeout)
+			require.Regexp(t, `[\d.]+秒内没有收[到完] \S+ 的应答$`, sentence(r))
 			require.Len(t, r.Findings, 1, "what did not come cannot fail an expectation, too")
 		})
 	}
@@ -155,9 +161,47 @@ func TestCalledOffIsNobodysFailure(t *testing.T) {
 	require.Equal(t, probes.Unknown, r.Verdict)
 }
 
+func TestRefusedAndSilentAddresses(t *testing.T) {
+	url := serve(t, hang)
+	addr := strings.Replace(strings.TrimPrefix(url, "http://"), host, "127.0.0.1", 1)
+	failing := func(err error) option {
+		return func(ctx context.Context, env *probes.Env) context.Context {
+			env.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if err == nil {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", err)}
+			}
+			return ctx
+		}
+	}
+	for says, err := range map[string]error{
+		addr + " 拒绝连接":              syscall.ECONNREFUSED,
+		"到 " + addr + " 的网络不通":      syscall.EHOSTUNREACH,
+		"连接 " + addr + " 超时（300毫秒）": nil,
+	} {
+		r, rec := probe(t, "request: "+url, within(t, 300*time.Millisecond), failing(err))
+		require.Equal(t, probes.Down, r.Verdict)
+		if err == nil {
+			require.Equal(t, probes.ClassTimeout, r.Class)
+			require.Regexp(t, strings.Replace(says, "300毫秒", `[\d.]+毫?秒`, 1), sentence(r))
+		} else {
+			require.Equal(t, probes.ClassConnect, r.Class)
+			require.Equal(t, says, sentence(r))
+		}
+		last := rec.Spans()[len(rec.Spans())-1]
+		require.Equal(t, "connect", last.Name)
+		var f *probes.Failure
+		require.ErrorAs(t, last.Err, &f, "the span says it by the same phrase")
+		require.Equal(t, r.Findings[0].Phrase, f.Phrase)
+	}
+}
+
 func TestUnknownName(t *testing.T) {
 	r, rec := probe(t, "request: http://nowhere.example.test/")
 	require.Equal(t, probes.ClassDNS, r.Class)
+	require.Equal(t, "域名 nowhere.example.test 不存在", sentence(r))
 	require.Equal(t, []string{"request", "request/dns"}, rec.Names())
 	require.Positive(t, r.Timings.DNS)
 	require.Zero(t, r.Status)

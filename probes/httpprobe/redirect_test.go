@@ -70,14 +70,14 @@ func TestRedirectFailures(t *testing.T) {
 	for _, tt := range []struct {
 		path, rest string
 		class      probes.Class
-		step, got  string
+		step, says string
 	}{
-		{"/loop", "", probes.ClassRedirect, "redirect 1", "a loop back to /loop"},
-		{"/deep", "", probes.ClassRedirect, "redirect 10", "one more, to"},
-		{"/deep", "follow: 3", probes.ClassRedirect, "redirect 3", "one more, to"},
-		{"/app", "", probes.ClassRedirect, "request", "weixin://dl/business"},
-		{"/bad", "", probes.ClassRedirect, "request", "no address"},
-		{"/gone", "", probes.ClassDNS, "redirect 1", ""},
+		{"/loop", "", probes.ClassRedirect, "redirect 1", "步骤「第 1 次跳转」：跳转成环，又回到 /loop"},
+		{"/deep", "", probes.ClassRedirect, "redirect 10", "步骤「第 10 次跳转」：跳转超过 10 次，下一处是 /deeprrrrrrrrrrr"},
+		{"/deep", "follow: 3", probes.ClassRedirect, "redirect 3", "步骤「第 3 次跳转」：跳转超过 3 次，下一处是 /deeprrrr"},
+		{"/app", "", probes.ClassRedirect, "request", "跳转地址无效：weixin://dl/business"},
+		{"/bad", "", probes.ClassRedirect, "request", "跳转地址无效：http://[::1"},
+		{"/gone", "", probes.ClassDNS, "redirect 1", "步骤「第 1 次跳转」：域名 nowhere.example.test 不存在"},
 		{"/once", "", "", "", ""},
 		{"/nothing", "", "", "", ""},
 		{"/loop", "follow: false", "", "", ""},
@@ -89,7 +89,7 @@ func TestRedirectFailures(t *testing.T) {
 			if tt.class != "" {
 				require.Equal(t, probes.Down, r.Verdict)
 				require.Equal(t, tt.step, r.Findings[0].Step)
-				require.Contains(t, r.Findings[0].Got, tt.got)
+				require.Equal(t, tt.says, sentence(r))
 			}
 		})
 	}
@@ -139,6 +139,6 @@ request:
 	status, got = http.StatusTemporaryRedirect, nil
 	r, _ = probe(t, fmt.Sprintf(`{request: {url: %q, json: {token: "${secret:TOKEN}"}}}`, url))
 	require.Equal(t, probes.ClassRedirect, r.Class)
-	require.Contains(t, r.Findings[0].Got, "secrets")
+	require.Equal(t, "跳转会把请求中的密钥带到别处，未跟随："+other, sentence(r))
 	require.Nil(t, got)
 }

@@ -2,10 +2,10 @@ package httpprobe
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -239,20 +239,19 @@ func (r *run) first() ask {
 	return ask{r.request.Method, r.url, r.headers.Clone(), r.host, r.payload}
 }
 
-var errPrivate = errors.New("the redirect would carry the secrets of the body to another host")
-
-// next makes the request that a reply's Location asks for.
-func (r *run) next(a ask, status int, location string) (ask, error) {
+// next makes the request that a reply's Location asks for, or says why it is
+// not to be followed.
+func (r *run) next(a ask, status int, location string) (ask, probes.Phrase) {
 	target, err := a.url.Parse(location)
 	if err != nil {
-		return ask{}, errors.New("the Location is no address")
+		return ask{}, probes.PhraseRedirectBad
 	}
 	target.User = nil
 	if target, err = fit(target); err != nil {
-		return ask{}, err
+		return ask{}, probes.PhraseRedirectBad
 	}
 	if a.url.Scheme == "https" && target.Scheme == "http" {
-		return ask{}, errors.New("from https down to http")
+		return ask{}, probes.PhraseRedirectPlain
 	}
 	out := ask{method: a.method, url: target, headers: a.headers.Clone(), host: a.host, body: a.body}
 	keeps := status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect
@@ -266,10 +265,15 @@ func (r *run) next(a ask, status int, location string) (ask, error) {
 		}
 		out.host = ""
 		if len(out.body) > 0 && r.private {
-			return ask{}, errPrivate
+			return ask{}, probes.PhraseRedirectSecret
 		}
 	}
-	return out, nil
+	return out, ""
+}
+
+// port is where the request goes to.
+func (a ask) port() string {
+	return cmp.Or(a.url.Port(), map[string]string{"https": "443", "http": "80"}[a.url.Scheme])
 }
 
 // reader makes the body's reader anew for each request.

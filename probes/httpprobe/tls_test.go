@@ -96,12 +96,12 @@ func TestCertificates(t *testing.T) {
 		cert  tls.Certificate
 		until time.Time
 		class probes.Class
-		got   string
+		says  string // part of the finding's sentence
 	}{
 		{"good", ca.issue(t, host, soon), soon, "", ""},
-		{"expired", ca.issue(t, host, past), past, probes.ClassTLS, "expired"},
-		{"not trusted", stranger.issue(t, host, soon), soon, probes.ClassTLS, "unknown authority"},
-		{"another host", ca.issue(t, "other.example.test", soon), soon, probes.ClassTLS, "not hall.example.test"},
+		{"expired", ca.issue(t, host, past), past, probes.ClassTLS, host + " 的证书已于 " + past.In(time.FixedZone("", 8*3600)).Format("2006-01-02 15:04") + " 过期"},
+		{"not trusted", stranger.issue(t, host, soon), soon, probes.ClassTLS, host + " 的证书无法验证：签发者不受信任（CN=test authority），也没有发送中间证书"},
+		{"another host", ca.issue(t, "other.example.test", soon), soon, probes.ClassTLS, host + " 的证书是发给别的名称的（other.example.test）"},
 	} {
 		for _, h2 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, http2 %t", tt.name, h2), func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestCertificates(t *testing.T) {
 				require.Equal(t, "1.3", span.Attrs["tls.protocol.version"])
 				if tt.class != "" {
 					require.Equal(t, probes.Down, r.Verdict)
-					require.Contains(t, r.Findings[0].Got, tt.got)
+					require.Equal(t, tt.says, sentence(r))
 					require.Zero(t, r.Status)
 					return
 				}
@@ -165,6 +165,7 @@ func TestHandshakeFailures(t *testing.T) {
 		url := serve(t, send(200, utf8HTML, hall))
 		r, _ := probe(t, "request: "+strings.Replace(url, "http:", "https:", 1), trusting(ca.pool()))
 		require.Equal(t, probes.ClassTLS, r.Class, "%+v", r.Findings)
+		require.Equal(t, host+" 的端口上不是 HTTPS", sentence(r))
 	})
 	t.Run("alert from the server", func(t *testing.T) {
 		cert := ca.issue(t, host, time.Now().Add(20*time.Hour))
@@ -184,7 +185,7 @@ func TestHandshakeFailures(t *testing.T) {
 		l.Close()
 		<-done
 		require.Equal(t, probes.ClassTLS, r.Class, "%+v", r.Findings)
-		require.Contains(t, r.Findings[0].Got, "handshake failure")
+		require.Equal(t, "与 "+host+" 加密握手失败（remote error: tls: handshake failure）", sentence(r))
 	})
 	t.Run("silence", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below
@@ -194,6 +195,7 @@ func TestHandshakeFailures(t *testing.T) {
 		require.NoError(t, err)
 		r, _ := probe(t, "request: https://"+host+":"+p, trusting(ca.pool()), within(t, 300*time.Millisecond))
 		require.Equal(t, probes.ClassTimeout, r.Class, "%+v", r.Findings)
+		require.Regexp(t, `^与 `+host+` 加密握手超时（[\d.]+毫?秒）$`, sentence(r))
 	})
 }
 
@@ -205,6 +207,6 @@ func TestDowngradeIsAFailure(t *testing.T) {
 	})
 	r, _ := probe(t, "request: "+url, trusting(ca.pool()))
 	require.Equal(t, probes.ClassRedirect, r.Class)
-	require.Contains(t, r.Findings[0].Got, "https down to http")
+	require.Equal(t, "从 HTTPS 跳转到了不加密的 "+plain, sentence(r))
 	require.False(t, r.TLSUntil.IsZero())
 }

@@ -9,8 +9,8 @@
 package pagerules
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -36,6 +36,8 @@ type Rule struct {
 	Name  string       // as used in a definition's "rules:"
 	Class probes.Class //
 	Doc   string       // one line, for documentation
+	// Phrase says it to people; its argument is what the page showed.
+	Phrase probes.Phrase
 	// Verdict is Down when the public sees the same page, and Unknown when a
 	// firewall or a client check kept only the probe from seeing the service.
 	Verdict probes.Verdict
@@ -99,8 +101,11 @@ func Match(p Page, off ...string) (Rule, bool) {
 
 // Finding says what the rule saw on p.
 func (r Rule) Finding(p Page) probes.Finding {
-	got := fmt.Sprintf("status %d, title %q, text %q", p.Status, clip(p.Title, 80), clip(strings.Join(strings.Fields(clip(p.Text, 600)), " "), 140))
-	return probes.Finding{Class: r.Class, Want: "the service's own page", Got: probes.Excerpt(r.Name + ": " + got)}
+	f := probes.Finding{Class: r.Class, Phrase: r.Phrase, Got: probes.Shown(clip(p.Title, 1000), clip(p.Text, 2000))}
+	if r.Phrase == probes.PhraseScriptCheck {
+		f.Want = strconv.Itoa(p.Status)
+	}
+	return f
 }
 
 // view is a page made ready for comparison: no spaces, lower case.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/pagerules"
+	"github.com/gengfu/gengfu/probes/probetest"
 )
 
 // hall is what a healthy portal page reads like, some 1800 characters long.
@@ -68,7 +69,9 @@ func TestMatch(t *testing.T) {
 				require.False(t, again, "a rule that is off")
 				f := r.Finding(tt.page)
 				require.Equal(t, r.Class, f.Class)
-				require.LessOrEqual(t, len(f.Got), probes.ExcerptMax)
+				require.Equal(t, r.Phrase, f.Phrase)
+				probetest.Readable(t, probes.Result{Findings: []probes.Finding{f}})
+				require.Contains(t, f.Got, strings.TrimSpace(tt.page.Title))
 			}
 		})
 	}
@@ -81,6 +84,7 @@ func TestRulesAreWellFormed(t *testing.T) {
 		seen[r.Name] = true
 		require.NotEmpty(t, r.Doc, r.Name)
 		require.True(t, r.Class.Known() && r.Class != probes.ClassNone, r.Name)
+		require.True(t, r.Phrase.Known() && r.Phrase != "", r.Name)
 		switch r.Class {
 		case probes.ClassBlocked, probes.ClassChallenge, probes.ClassWechatOnly:
 			require.Equal(t, probes.Unknown, r.Verdict, r.Name)

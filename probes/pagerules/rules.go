@@ -9,7 +9,7 @@ const sure = 4
 // Phrases are squeezed: lower case, no spaces.
 var rules = []Rule{
 	{
-		Name: "waf_405", Class: probes.ClassBlocked, Verdict: probes.Unknown,
+		Name: "waf_405", Class: probes.ClassBlocked, Phrase: probes.PhraseWAF405, Verdict: probes.Unknown,
 		Doc:      "the cloud firewall's 405 page, with a request id or trace id",
 		statuses: []int{405}, need: 1,
 		phrases: []phrase{
@@ -21,28 +21,28 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "jsl_521", Class: probes.ClassChallenge, Verdict: probes.Unknown,
+		Name: "jsl_521", Class: probes.ClassChallenge, Phrase: probes.PhraseScriptCheck, Verdict: probes.Unknown,
 		Doc:      "status 521 with a __jsl_clearance cookie to be computed by script",
 		statuses: []int{521},
 		headers:  []header{{"set-cookie", "__jsl"}},
 		source:   []string{"__jsl_clearance", "document.cookie"},
 	},
 	{
-		Name: "script_412", Class: probes.ClassChallenge, Verdict: probes.Unknown,
+		Name: "script_412", Class: probes.ClassChallenge, Phrase: probes.PhraseScriptCheck, Verdict: probes.Unknown,
 		Doc:      "status 412 with nothing but a script, from a dynamic-script firewall",
 		statuses: []int{412},
 		source:   []string{"<script"},
 		maxText:  60,
 	},
 	{
-		Name: "script_token", Class: probes.ClassChallenge, Verdict: probes.Unknown,
+		Name: "script_token", Class: probes.ClassChallenge, Phrase: probes.PhraseScriptCheck, Verdict: probes.Unknown,
 		Doc:     "a page without text whose script computes a firewall's token",
 		headers: []header{{"cf-mitigated", "challenge"}},
 		source:  []string{"acw_sc__v2", "acw_sc__v3", "__jsl_clearance"},
 		maxText: 60,
 	},
 	{
-		Name: "slider", Class: probes.ClassChallenge, Verdict: probes.Unknown,
+		Name: "slider", Class: probes.ClassChallenge, Phrase: probes.PhraseCaptcha, Verdict: probes.Unknown,
 		Doc:     "a slider or captcha in place of the page; a login form with one is not meant",
 		maxText: 600, need: sure,
 		support: []string{"请完成", "继续访问", "验证后"},
@@ -64,7 +64,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "waf_text", Class: probes.ClassBlocked, Verdict: probes.Unknown,
+		Name: "waf_text", Class: probes.ClassBlocked, Phrase: probes.PhraseWAF, Verdict: probes.Unknown,
 		Doc:     "a firewall's block page, known by its words",
 		maxText: 800, need: sure,
 		phrases: []phrase{
@@ -87,7 +87,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "wechat_only", Class: probes.ClassWechatOnly, Verdict: probes.Unknown,
+		Name: "wechat_only", Class: probes.ClassWechatOnly, Phrase: probes.PhraseWechatOnly, Verdict: probes.Unknown,
 		Doc:     "「请在微信客户端打开链接」: made for WeChat, shown to every other client",
 		maxText: 600, need: sure,
 		phrases: []phrase{
@@ -100,7 +100,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "soft_404", Class: probes.ClassSoft404, Verdict: probes.Down,
+		Name: "soft_404", Class: probes.ClassSoft404, Phrase: probes.PhraseSoft404, Verdict: probes.Down,
 		Doc:      "status 200 with a page that says it does not exist",
 		statuses: []int{200, 203}, need: sure,
 		phrases: []phrase{
@@ -124,7 +124,7 @@ var rules = []Rule{
 		},
 	},
 	{
-		Name: "maintenance", Class: probes.ClassMaintenancePage, Verdict: probes.Down,
+		Name: "maintenance", Class: probes.ClassMaintenancePage, Phrase: probes.PhraseMaintenance, Verdict: probes.Down,
 		Doc:      "status 200 with a page that says the system is under maintenance",
 		statuses: []int{200, 203}, need: sure,
 		support: []string{"不便", "谅解", "稍后再试", "请稍后"},

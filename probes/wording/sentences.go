@@ -54,7 +54,7 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhraseCertDate:       {"{want} 的证书已过期或尚未生效", "the certificate of {want} has expired or is not yet valid", onTheWay},
 	probes.PhraseCertName:       {"{want} 的证书是发给别的名称的（{got}）", "the certificate of {want} is for other names ({got})", onTheWay},
 	probes.PhraseCertUntrusted:  {"{want} 的证书不受信任（{got}）", "the certificate of {want} is not trusted ({got})", onTheWay},
-	probes.PhraseCertChain:      {"{want} 没有发送中间证书，其证书无法验证", "{want} sent no intermediate certificate, so its own cannot be verified", onTheWay},
+	probes.PhraseCertChain:      {"{want} 的证书无法验证：签发者不受信任（{got}），也没有发送中间证书", "the certificate of {want} cannot be verified: its issuer is not trusted ({got}) and no intermediate was sent", onTheWay},
 	probes.PhraseCertInvalid:    {"{want} 的证书无效（{got}）", "the certificate of {want} is not valid ({got})", onTheWay},
 	probes.PhraseReset:          {"{want} 重置了连接", "{want} reset the connection", onTheWay},
 	probes.PhraseClosed:         {"{want} 没有应答就断开了连接", "{want} closed the connection without an answer", onTheWay},
