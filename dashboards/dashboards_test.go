@@ -16,7 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 
+	"github.com/gengfu/gengfu/coordinator/record"
 	"github.com/gengfu/gengfu/dashboards"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 func clock() time.Time { return now }
@@ -216,7 +218,7 @@ func TestPagesSayWhatAnOperatorNeeds(t *testing.T) {
 	bad := traceID("bad" + unicom)
 	for path, want := range map[string][]string{
 		"/": {
-			"2 项服务异常", "社会保险个人权益记录查询", "页面显示系统维护，步骤「see 缴费明细」：应为 页面出现「缴费明细」；实际 系统维护中",
+			"2 项服务异常", "社会保险个人权益记录查询", wording.Finding(wording.ZH, finding),
 			"定义未采用。", "探针 agent-zw-01", "没有新的结果，最近一次结论在 17分钟前", "84.73%", "仅部分监测点异常", "1小时38分", "待确认", "张伟 已确认", "试运行", "3 /4",
 		},
 		"/services/shebao-quanyi": {
@@ -402,6 +404,42 @@ func TestACellToFillOpensItsFormWithTheNext(t *testing.T) {
 	holds(t, body, `name="next" value="geren-banshi@09:00"`, "page")
 	holds(t, body, `name="value" value=""`, "page")
 	lacks(t, get(t, h, "/records/daily/2026-11-25?row=none&field=reviewer").Body.String(), `id="filler"`, "page")
+}
+
+// Who watched the day is one name in ninety rows: it is written once.
+func TestOneTextFillsAColumn(t *testing.T) {
+	f := rich()
+	h := handler(t, f)
+	page := get(t, h, "/records/daily/2026-11-25").Body.String()
+	sheet := f.sheets["daily/2026-11-25"]
+	first, empty := "", map[string]bool{}
+	for _, cells := range sheet.Tables[0].Rows {
+		for _, c := range cells {
+			if c.Text == record.ToFill && first == "" {
+				first = c.Field
+				holds(t, page, strings.ReplaceAll(url.Values{"row": {c.Row}, "field": {c.Field}}.Encode(), "&", "&amp;"), "the way to the first cell to fill")
+			}
+			if c.Text == record.ToFill && c.Field == "reviewer" {
+				empty[c.Row] = true
+			}
+		}
+	}
+	require.Greater(t, len(empty), 3)
+	open := get(t, h, "/records/daily/2026-11-25?row=menhu-shouye@09:00&field=reviewer").Body.String()
+	holds(t, open, fmt.Sprintf("本列其余 %d 处〔待填〕", len(empty)-1), "page")
+
+	form := url.Values{"row": {"menhu-shouye@09:00"}, "field": {"reviewer"}, "value": {"赵磊"}, "by": {"王敏"}, "all": {"1"}, "next": {"geren-banshi@09:00"}}
+	w := post(h, "/records/daily/2026-11-25/cells", form, nil)
+	require.Equal(t, "/records/daily/2026-11-25", w.Header().Get("Location"), "nothing is left to open")
+	for row := range empty {
+		require.Contains(t, f.did, "fill|daily|2026-11-25|"+row+"|reviewer|赵磊|王敏")
+	}
+	require.Len(t, f.did, len(empty), "each once, and what was written before is left alone")
+
+	// An emptied cell is one cell.
+	form.Set("value", " ")
+	post(h, "/records/daily/2026-11-25/cells", form, nil)
+	require.Len(t, f.did, len(empty)+1)
 }
 
 func TestNewWantsItsInterfaces(t *testing.T) {

@@ -189,8 +189,13 @@ func TestAResourceIsNamedByWhatItIs(t *testing.T) {
 		"beacon /x":              {"gengfu.resource.kind": "beacon", "url.full": "https://www.rsj.example/x"},
 		"资源":                     {},
 	} {
-		require.Equal(t, want, p.spanName(probes.Span{Name: "resource", Attrs: attrs}))
+		require.Equal(t, want, p.spanName(probes.Span{Name: "resource", Attrs: attrs}, 1))
 	}
+	require.Equal(t, "整次拨测", p.spanName(probes.Span{Name: "probe wx-01/page"}, 0))
+	require.Equal(t, "请求", p.spanName(probes.Span{Name: "request"}, 1), "the step")
+	require.Equal(t, "发送请求", p.spanName(probes.Span{Name: "request"}, 2), "its phase")
+	require.Equal(t, "点按 查询", p.spanName(probes.Span{Name: "tap text=查询"}, 1))
+	require.Equal(t, "保存证据", p.spanName(probes.Span{Name: "evidence"}, 1))
 }
 
 func TestAClockSaysWhereItStands(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,7 @@ type sheetPage struct {
 	Path         string
 	XLSX         string
 	ToFill, Rows int
+	First        string // the address that opens the first 〔待填〕
 	Views        []tableView
 	Edit         *edit
 }
@@ -97,6 +99,7 @@ type cellView struct {
 type edit struct {
 	Row, Field, Column, Subject, Value, Close string
 	NextRow                                   string // the next 〔待填〕 of the same column; empty when there is none
+	Others                                    int    // 〔待填〕 in the same column, this one aside
 }
 
 func (s *site) sheet(w http.ResponseWriter, r *http.Request) {
@@ -124,9 +127,19 @@ func (s *site) sheet(w http.ResponseWriter, r *http.Request) {
 	}
 	row, field := r.URL.Query().Get("row"), r.URL.Query().Get("field")
 	for k, t := range sheet.Tables {
-		v, toFill := p.viewTable(t, k, d.Path, row, field)
+		v := p.viewTable(t, k, d.Path, row, field)
 		d.Views = append(d.Views, v)
-		d.ToFill += toFill
+		for _, cells := range v.Rows {
+			for _, c := range cells {
+				if !c.Empty {
+					continue
+				}
+				d.ToFill++
+				if d.First == "" {
+					d.First = c.Edit
+				}
+			}
+		}
 		d.Rows += len(t.Rows)
 		if row != "" && field != "" && d.Edit == nil {
 			d.Edit = editing(t, row, field)
@@ -142,7 +155,7 @@ func (s *site) sheet(w http.ResponseWriter, r *http.Request) {
 // longCell is the number of runes from which a cell gets room to wrap.
 const longCell = 18
 
-func (p *page) viewTable(t record.Table, index int, path, row, field string) (tableView, int) {
+func (p *page) viewTable(t record.Table, index int, path, row, field string) tableView {
 	v := tableView{Title: t.Title}
 	grouped, key := false, keyColumn(t)
 	for j, c := range t.Columns {
@@ -157,7 +170,6 @@ func (p *page) viewTable(t record.Table, index int, path, row, field string) (ta
 	if !grouped {
 		v.Groups = nil
 	}
-	toFill := 0
 	for i, list := range t.Rows {
 		var cells []cellView
 		for j, c := range list {
@@ -165,9 +177,6 @@ func (p *page) viewTable(t record.Table, index int, path, row, field string) (ta
 				Cell: c, ID: cellID(index, i, j), Editable: c.Field != "" && c.Row != "",
 				Empty: c.Text == record.ToFill, Long: len([]rune(c.Text)) > longCell,
 				Key: j == key, Editing: c.Field != "" && c.Row == row && c.Field == field,
-			}
-			if cell.Empty {
-				toFill++
 			}
 			if cell.Editable {
 				q := url.Values{"row": {c.Row}, "field": {c.Field}}
@@ -178,7 +187,7 @@ func (p *page) viewTable(t record.Table, index int, path, row, field string) (ta
 		}
 		v.Rows = append(v.Rows, cells)
 	}
-	return v, toFill
+	return v
 }
 
 // keyColumn is the column that names a row: the first that links to a service.
@@ -208,22 +217,43 @@ func (p *page) linkOf(link string) (href string, external bool) {
 
 func editing(t record.Table, row, field string) *edit {
 	var e *edit
+	others, next := 0, ""
 	for _, cells := range t.Rows {
 		for j, c := range cells {
 			switch {
 			case c.Field != field || j >= len(t.Columns):
-			case e != nil && c.Text == record.ToFill:
-				e.NextRow = c.Row
-				return e
-			case e == nil && c.Row == row:
+			case c.Row == row:
 				e = &edit{Row: row, Field: field, Column: t.Columns[j].Title, Subject: subject(t, cells), Value: c.Text}
 				if e.Value == record.ToFill {
 					e.Value = ""
 				}
+			case c.Text == record.ToFill:
+				others++
+				if e != nil && next == "" {
+					next = c.Row
+				}
 			}
 		}
 	}
+	if e != nil {
+		e.Others, e.NextRow = others, next
+	}
 	return e
+}
+
+// unfilled are the rows whose cell of that field asks for a text.
+func unfilled(s record.Sheet, field string) []string {
+	var rows []string
+	for _, t := range s.Tables {
+		for _, cells := range t.Rows {
+			for _, c := range cells {
+				if c.Field == field && c.Text == record.ToFill {
+					rows = append(rows, c.Row)
+				}
+			}
+		}
+	}
+	return rows
 }
 
 // subject names a row for people: its first few short texts say which it is.
@@ -258,11 +288,23 @@ func (s *site) fill(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	value := cut(oneLine(r.PostForm.Get("value")), textMax)
-	if err := s.act.Fill(r.Context(), kind, day, row, field, value, by); err != nil {
-		s.fail(w, r, err)
-		return
+	rows := []string{row}
+	all := r.PostForm.Get("all") != "" && value != ""
+	if all { // who watched the day is one name in ninety rows
+		sheet, err := s.src.Record(r.Context(), kind, day)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		rows = append(rows, slices.DeleteFunc(unfilled(sheet, field), func(other string) bool { return other == row })...)
 	}
-	if next := r.PostForm.Get("next"); next != "" {
+	for _, row := range rows {
+		if err := s.act.Fill(r.Context(), kind, day, row, field, value, by); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	if next := r.PostForm.Get("next"); next != "" && !all {
 		// People fill a column from top to bottom: the next empty cell opens.
 		back += "?" + url.Values{"row": {next}, "field": {field}}.Encode()
 	}

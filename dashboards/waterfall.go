@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 // waterfall is a run's spans as nested bars over time.
@@ -69,7 +70,7 @@ func (p *page) waterfallOf(spans []probes.Span) waterfall {
 		}
 		depth[s.ID] = d
 		row := spanRow{
-			Name: p.spanName(s), Raw: s.Name, Depth: d, Class: s.Class, Error: s.Error,
+			Name: p.spanName(s, d), Raw: s.Name, Depth: d, Class: s.Class, Error: s.Error,
 			Took: millis(float64(s.Took) / 1e6), Offset: "+" + millis(float64(s.Start.Sub(start))/1e6),
 			Kind: cmp.Or(spanKinds[s.Name], "other"),
 		}
@@ -98,10 +99,17 @@ func (p *page) waterfallOf(spans []probes.Span) waterfall {
 	return w
 }
 
-// spanName is a span's name for people. The resources of a page all carry one
-// name in the trace: their kind and address tell them apart.
-func (p *page) spanName(s probes.Span) string {
+// spanName is a span's name for people. The root is the run, below it are steps,
+// below them phases; the resources of a page all carry one name in the trace:
+// their kind and address tell them apart.
+func (p *page) spanName(s probes.Span, depth int) string {
 	if s.Name != "resource" {
+		if depth == 0 {
+			return p.t("span.root")
+		}
+		if step := wording.Step(p.Lang, s.Name); depth == 1 && step != s.Name {
+			return step
+		}
 		return p.word("span.", s.Name)
 	}
 	name := p.word("resource.", s.Attrs["gengfu.resource.kind"])
