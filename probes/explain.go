@@ -171,8 +171,14 @@ func short(s string, n int) string {
 // Trouble is an error of this agent, not of a site, that has a phrase of its own.
 type Trouble struct {
 	Phrase Phrase
-	Want   string // the phrase's argument
-	Err    error  // the phrase's Got is its text
+	Want   string // the phrase's arguments
+	Got    string //
+	Err    error
+}
+
+// Result is what a run says that ended with the trouble.
+func (t *Trouble) Result(step string) Result {
+	return Confess(step, t.Phrase, t.Want, cmp.Or(t.Got, t.Error()))
 }
 
 // Error is the text of the error inside.

@@ -310,14 +310,15 @@ func (r *Runner) survive(ctx context.Context, p probes.Probe, env probes.Env, cl
 func judge(ctx context.Context, out outcome) probes.Result {
 	var trouble *probes.Trouble
 	switch {
+	case out.err == nil && out.result.Verdict == probes.Up:
+		return out.result
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), errRunTimeout):
+		// The agent is being stopped: what looks like an outage is our own doing.
+		return probes.Confess("run", probes.PhraseStopped, "", context.Cause(ctx).Error())
 	case errors.As(out.err, &trouble):
-		return probes.Confess("run", trouble.Phrase, trouble.Want, trouble.Error())
+		return trouble.Result("run")
 	case out.err != nil:
 		return probes.Confess("run", probes.PhraseCouldNotLook, "", out.err.Error())
-	}
-	// The agent is being stopped: what looks like an outage is our own doing.
-	if out.result.Verdict != probes.Up && ctx.Err() != nil && !errors.Is(context.Cause(ctx), errRunTimeout) {
-		return probes.Confess("run", probes.PhraseStopped, "", context.Cause(ctx).Error())
 	}
 	return out.result
 }

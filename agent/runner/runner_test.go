@@ -155,7 +155,7 @@ func TestWhatIsOurOwnFaultIsUnknown(t *testing.T) {
 			return probes.Result{Verdict: probes.Up}, errors.New("no page within 10s")
 		}, "探针未能执行拨测（no page within 10s）"},
 		"browser": {func(context.Context, probes.Env) (probes.Result, error) {
-			err := &probes.Trouble{Phrase: probes.PhraseNoBrowser, Err: errors.New("apt-get install x")}
+			err := &probes.Trouble{Phrase: probes.PhraseNoBrowser, Got: "apt-get install x", Err: errors.New("no browser")}
 			return probes.Result{}, fmt.Errorf("opening: %w", err)
 		}, "探针上没有浏览器，安装：apt-get install x"},
 		"panic": {func(context.Context, probes.Env) (probes.Result, error) { panic("ouch") }, "拨测程序崩溃（ouch）"},

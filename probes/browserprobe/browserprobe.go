@@ -41,7 +41,10 @@ type step struct {
 	actions []probes.Action
 }
 
-var errNoBrowser = errors.New("this agent has no browser; install one with: apt-get install chromium-headless-shell fonts-noto-cjk")
+var errNoBrowser = &probes.Trouble{
+	Phrase: probes.PhraseNoBrowser, Got: "apt-get install chromium-headless-shell fonts-noto-cjk",
+	Err: errors.New("this agent has no browser; install one with: apt-get install chromium-headless-shell fonts-noto-cjk"),
+}
 
 // Probe implements probes.Prober.
 func (p *prober) Probe(ctx context.Context, env probes.Env) (probes.Result, error) {
@@ -54,7 +57,7 @@ func (p *prober) Probe(ctx context.Context, env probes.Env) (probes.Result, erro
 	}
 	page, err := env.Browser.Open(ctx, r.dressed(ctx))
 	if err != nil {
-		return probes.Result{}, fmt.Errorf("opening a page: %w", err)
+		return probes.Result{}, &probes.Trouble{Phrase: probes.PhraseBrowser, Err: fmt.Errorf("opening a page: %w", err)}
 	}
 	res, err := r.walk(ctx, page)
 	if cerr := page.Close(); cerr != nil && err == nil {

@@ -31,6 +31,7 @@ import (
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/chrome"
 	"github.com/gengfu/gengfu/probes/probetest"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 // patience is how long a test waits for what should come at once.
@@ -108,7 +109,17 @@ func probe(t *testing.T, source string, secrets map[string]string) (probes.Resul
 	defer cancel()
 	res, err := probetest.Decode(t, Kind, source).Probe(ctx, env)
 	require.NoError(t, err)
+	probetest.Readable(t, res)
 	return res, rec
+}
+
+// sentences are those of a result in Chinese.
+func sentences(res probes.Result) []string {
+	var out []string
+	for _, f := range res.Findings {
+		out = append(out, wording.Finding(wording.ZH, f))
+	}
+	return out
 }
 
 // page serves html at every path.
@@ -188,36 +199,37 @@ func TestFaults(t *testing.T) {
 		verdict probes.Verdict
 		class   probes.Class
 		second  probes.Class // of the second finding, when it matters
+		says    string       // the first finding's sentence, as a regular expression
 	}{
-		{"500", answer(500, "<p>Internal error, stack trace follows"), "  - see: 个人权益记录", probes.Down, probes.ClassStatus, ""},
-		{"502 without a page", answer(502, ""), "", probes.Down, probes.ClassStatus, ""},
-		{"404 that is wanted", answer(404, healthy), "expect: ['status == 404']", probes.Up, "", ""},
-		{"soft 404", answer(200, "<title>404</title><p>您访问的页面不存在或已删除"), "  - see: 个人权益记录", probes.Down, probes.ClassSoft404, probes.ClassStep},
-		{"soft 404, nothing to see", answer(200, "<title>404</title><p>您访问的页面不存在或已删除"), "", probes.Down, probes.ClassSoft404, ""},
-		{"maintenance", answer(200, "<title>系统维护中</title><h1>系统维护中</h1><p>为给您提供更好的服务，系统正在升级维护，请稍后再试"), "  - see: 个人权益记录", probes.Down, probes.ClassMaintenancePage, probes.ClassStep},
-		{"news of maintenance", answer(200, healthy+"<p>公告：本周六晚系统升级公告</p>"), "  - see: 个人权益记录", probes.Up, "", ""},
-		{"wechat only", answer(200, "<title>提示</title><p>请在微信客户端打开链接"), "  - see: 个人权益记录", probes.Unknown, probes.ClassWechatOnly, probes.ClassStep},
-		{"GBK that says so", bytesAs("text/html; charset=gbk", gbk), "  - see: 个人权益记录", probes.Up, "", ""},
-		{"GBK that says UTF-8", bytesAs("text/html; charset=utf-8", gbk), "  - see: 个人权益记录", probes.Down, probes.ClassEncoding, probes.ClassStep},
-		{"GBK that says UTF-8, nothing to see", bytesAs("text/html; charset=utf-8", gbk), "", probes.Down, probes.ClassEncoding, ""},
-		{"blank by script error", answer(200, "<title>服务</title><div id=app></div><script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Down, probes.ClassScriptError, probes.ClassStep},
-		{"blank by script error, nothing to see", answer(200, "<title>服务</title><div id=app></div><script>undefinedThing.render()</script>"), "", probes.Down, probes.ClassScriptError, ""},
-		{"never came alive by script error", answer(200, "<div id=app>加载中…</div><script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Down, probes.ClassScriptError, probes.ClassStep},
-		{"blank", answer(200, "<title>服务</title><div id=app></div>"), "", probes.Down, probes.ClassBlankPage, ""},
-		{"script error on a working page", answer(200, healthy+"<script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Degraded, probes.ClassScriptError, ""},
-		{"script error and an expectation", answer(200, healthy+"<script>undefinedThing.render()</script>"), "expect: ['script_errors == 0']", probes.Down, probes.ClassScriptError, ""},
-		{"missing text", answer(200, healthy), "  - see: 缴费明细", probes.Down, probes.ClassStep, ""},
-		{"unwanted text", answer(200, healthy), "  - not_see: 个人权益记录", probes.Down, probes.ClassStep, ""},
-		{"missing script", only("/", healthy+"<script src=/app.js></script>"), "  - see: 个人权益记录", probes.Degraded, probes.ClassResource, ""},
-		{"third party missing", only("/", healthy+"<script src=http://cdn.invalid/app.js></script>"), "  - see: 个人权益记录", probes.Up, "", ""},
-		{"interface without an end", hanging("/api", healthy+"<p id=o></p><script>fetch('/api').then(r => { o.textContent = '缴费明细' })</script>"), "  - see: 缴费明细", probes.Down, probes.ClassTimeout, probes.ClassStep},
-		{"interface broken", only("/", healthy+"<script>fetch('/api')</script>"), "  - see: 缴费明细", probes.Down, probes.ClassStep, ""},
-		{"alert storm", answer(200, healthy+"<script>for (;;) alert('再试一次')</script>"), "", probes.Down, probes.ClassStep, ""},
-		{"some alerts", answer(200, healthy+"<script>alert('公告'); alert('再公告')</script>"), "  - see: 个人权益记录", probes.Up, "", ""},
-		{"expectation", answer(200, healthy), "expect: [\"title == '别的'\"]", probes.Down, probes.ClassContent, ""},
-		{"too slow", answer(200, healthy), "expect: ['load < 1us']", probes.Down, probes.ClassLatency, ""},
-		{"slow", answer(200, healthy), "warn: ['latency < 1us']", probes.Degraded, probes.ClassLatency, ""},
-		{"firewall", answer(405, "<title>405</title><p>很抱歉，由于您访问的URL有可能对网站造成安全威胁，您的访问被阻断。traceid: 76b20f"), "  - see: 个人权益记录", probes.Unknown, probes.ClassBlocked, ""},
+		{"500", answer(500, "<p>Internal error, stack trace follows"), "  - see: 个人权益记录", probes.Down, probes.ClassStatus, "", `^步骤「打开 http://\S+/」：返回 HTTP 500 Internal Server Error$`},
+		{"502 without a page", answer(502, ""), "", probes.Down, probes.ClassStatus, "", `^步骤「打开 http://\S+/」：返回 HTTP 502 Bad Gateway$`},
+		{"404 that is wanted", answer(404, healthy), "expect: ['status == 404']", probes.Up, "", "", ``},
+		{"soft 404", answer(200, "<title>404</title><p>您访问的页面不存在或已删除"), "  - see: 个人权益记录", probes.Down, probes.ClassSoft404, probes.ClassStep, `^页面不存在（却返回 200）：《404》您访问的页面不存在或已删除$`},
+		{"soft 404, nothing to see", answer(200, "<title>404</title><p>您访问的页面不存在或已删除"), "", probes.Down, probes.ClassSoft404, "", ``},
+		{"maintenance", answer(200, "<title>系统维护中</title><h1>系统维护中</h1><p>为给您提供更好的服务，系统正在升级维护，请稍后再试"), "  - see: 个人权益记录", probes.Down, probes.ClassMaintenancePage, probes.ClassStep, `^页面显示系统维护：《系统维护中》为给您提供更好的服务，系统正在升级维护，请稍后再试$`},
+		{"news of maintenance", answer(200, healthy+"<p>公告：本周六晚系统升级公告</p>"), "  - see: 个人权益记录", probes.Up, "", "", ``},
+		{"wechat only", answer(200, "<title>提示</title><p>请在微信客户端打开链接"), "  - see: 个人权益记录", probes.Unknown, probes.ClassWechatOnly, probes.ClassStep, `^只能在微信客户端中打开：《提示》请在微信客户端打开链接$`},
+		{"GBK that says so", bytesAs("text/html; charset=gbk", gbk), "  - see: 个人权益记录", probes.Up, "", "", ``},
+		{"GBK that says UTF-8", bytesAs("text/html; charset=utf-8", gbk), "  - see: 个人权益记录", probes.Down, probes.ClassEncoding, probes.ClassStep, `^页面是乱码：按 UTF-8 读取，\d+/\d+ 个字符不可读$`},
+		{"GBK that says UTF-8, nothing to see", bytesAs("text/html; charset=utf-8", gbk), "", probes.Down, probes.ClassEncoding, "", ``},
+		{"blank by script error", answer(200, "<title>服务</title><div id=app></div><script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Down, probes.ClassScriptError, probes.ClassStep, `^页面空白：脚本出错 ReferenceError: undefinedThing is not defined \(http://\S+/:1\)$`},
+		{"blank by script error, nothing to see", answer(200, "<title>服务</title><div id=app></div><script>undefinedThing.render()</script>"), "", probes.Down, probes.ClassScriptError, "", ``},
+		{"never came alive by script error", answer(200, "<div id=app>加载中…</div><script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Down, probes.ClassScriptError, probes.ClassStep, ``},
+		{"blank", answer(200, "<title>服务</title><div id=app></div>"), "", probes.Down, probes.ClassBlankPage, "", `^页面空白，什么都没有显示$`},
+		{"script error on a working page", answer(200, healthy+"<script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Degraded, probes.ClassScriptError, "", `^页面脚本出错：ReferenceError: undefinedThing is not defined`},
+		{"script error and an expectation", answer(200, healthy+"<script>undefinedThing.render()</script>"), "expect: ['script_errors == 0']", probes.Down, probes.ClassScriptError, "", `^页面脚本出错：要求 script_errors == 0，实际 script_errors = 1$`},
+		{"missing text", answer(200, healthy), "  - see: 缴费明细", probes.Down, probes.ClassStep, "", `^页面上没有「缴费明细」，当前页面：《社保个人权益记录查询》`},
+		{"unwanted text", answer(200, healthy), "  - not_see: 个人权益记录", probes.Down, probes.ClassStep, "", `^页面上不应有「个人权益记录」，当前页面：《社保个人权益记录查询》`},
+		{"missing script", only("/", healthy+"<script src=/app.js></script>"), "  - see: 个人权益记录", probes.Degraded, probes.ClassResource, "", `^页面资源加载失败：http://\S+/app.js（500 Internal Server Error）$`},
+		{"third party missing", only("/", healthy+"<script src=http://cdn.invalid/app.js></script>"), "  - see: 个人权益记录", probes.Up, "", "", ``},
+		{"interface without an end", hanging("/api", healthy+"<p id=o></p><script>fetch('/api').then(r => { o.textContent = '缴费明细' })</script>"), "  - see: 缴费明细", probes.Down, probes.ClassTimeout, probes.ClassStep, `^步骤「看到 缴费明细」：请求 http://\S+/api 等了 [\d.]+秒没有应答$`},
+		{"interface broken", only("/", healthy+"<script>fetch('/api')</script>"), "  - see: 缴费明细", probes.Down, probes.ClassStep, "", ``},
+		{"alert storm", answer(200, healthy+"<script>for (;;) alert('再试一次')</script>"), "", probes.Down, probes.ClassStep, "", `^步骤「打开 http://\S+/」：页面不停地弹出对话框：alert: 再试一次$`},
+		{"some alerts", answer(200, healthy+"<script>alert('公告'); alert('再公告')</script>"), "  - see: 个人权益记录", probes.Up, "", "", ``},
+		{"expectation", answer(200, healthy), "expect: [\"title == '别的'\"]", probes.Down, probes.ClassContent, "", `^内容不符合预期：要求 title == '别的'，实际 title = "社保个人权益记录查询"$`},
+		{"too slow", answer(200, healthy), "expect: ['load < 1us']", probes.Down, probes.ClassLatency, "", ``},
+		{"slow", answer(200, healthy), "warn: ['latency < 1us']", probes.Degraded, probes.ClassLatency, "", ``},
+		{"firewall", answer(405, "<title>405</title><p>很抱歉，由于您访问的URL有可能对网站造成安全威胁，您的访问被阻断。traceid: 76b20f"), "  - see: 个人权益记录", probes.Unknown, probes.ClassBlocked, "", `^被防火墙拦截（HTTP 405）：《405》很抱歉，由于您访问的URL有可能对网站造成安全威胁，您的访问被阻断。traceid: 76b20f$`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			res, _ := probe(t, opened(site(t, tt.handler)+"/", tt.steps), nil)
@@ -228,6 +240,7 @@ func TestFaults(t *testing.T) {
 				return
 			}
 			require.Equal(t, tt.class, res.Findings[0].Class)
+			require.Regexp(t, tt.says, sentences(res)[0])
 			if tt.second != "" {
 				require.Greater(t, len(res.Findings), 1)
 				require.Equal(t, tt.second, res.Findings[1].Class, "%+v", res.Findings)
@@ -284,7 +297,7 @@ func TestNetworkFaults(t *testing.T) {
 		require.Equal(t, probes.ClassConnect, res.Class, "%+v", res)
 		require.Equal(t, "http://"+l.Addr().String()+"/x", res.URL)
 		require.Zero(t, res.Passed)
-		require.Len(t, res.Findings, 1)
+		require.Equal(t, []string{"127.0.0.1 拒绝连接"}, sentences(res))
 	})
 	t.Run("expired certificate", func(t *testing.T) {
 		s := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -355,6 +368,7 @@ warn: ["url contains 'never'"]`)
 			require.Equal(t, 5, res.Passed)
 			require.Equal(t, 6, res.Steps)
 			require.Equal(t, "see 没有这样的字", res.Findings[0].Step)
+			require.Equal(t, probes.PhraseTextMissing, res.Findings[0].Phrase)
 			require.Contains(t, res.Findings[0].Got, "缴费明细", "what was there instead")
 			require.NotEmpty(t, res.Evidence)
 			all, err := json.Marshal(res)
@@ -389,6 +403,10 @@ func TestNoBrowser(t *testing.T) {
 	env, _ := probetest.Env(t, nil, nil)
 	_, err := probetest.Decode(t, Kind, opened("http://127.0.0.1:8009/")).Probe(t.Context(), env)
 	require.ErrorContains(t, err, "apt-get install chromium-headless-shell")
+	var trouble *probes.Trouble
+	require.ErrorAs(t, err, &trouble)
+	probetest.Readable(t, trouble.Result("run"))
+	require.Equal(t, []string{"探针上没有浏览器，安装：apt-get install chromium-headless-shell fonts-noto-cjk"}, sentences(trouble.Result("run")))
 }
 
 func TestBadSelectorIsNotTheSitesFault(t *testing.T) {

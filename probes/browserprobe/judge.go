@@ -1,10 +1,12 @@
 package browserprobe
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -45,8 +47,8 @@ func (r *run) judge() probes.Result {
 		r.explain(&res, o)
 	}
 	if f := r.failed; f != nil {
-		if !slices.ContainsFunc(res.Findings, func(g probes.Finding) bool { return g.Class == f.Class && g.Got == f.Got }) {
-			res.Fail(probes.Finding{Class: f.Class, Step: f.step, Want: f.Want, Got: f.Got})
+		if !slices.ContainsFunc(res.Findings, func(g probes.Finding) bool { return g.Phrase == f.Phrase && g.Got == f.Got }) {
+			res.Fail(f.Finding(f.step))
 		}
 	} else {
 		// Expectations are about the journey's end, which a failed step never saw.
@@ -79,7 +81,7 @@ func (r *run) doubt(res *probes.Result, o probes.Observation) bool {
 	res.Verdict, res.Class = verdict, rule.Class
 	res.Findings = []probes.Finding{rule.Finding(seen)}
 	if f := r.failed; f != nil {
-		res.Findings = append(res.Findings, probes.Finding{Class: f.Class, Step: f.step, Want: f.Want, Got: f.Got})
+		res.Findings = append(res.Findings, f.Finding(f.step))
 	}
 	return true
 }
@@ -110,29 +112,30 @@ func (r *run) explain(res *probes.Result, o probes.Observation) {
 		if failed {
 			step = r.failed.step
 		}
-		res.Fail(probes.Finding{Class: probes.ClassStatus, Step: step, Want: "a status below 400", Got: statusText(o.Status)})
+		res.Fail(probes.Finding{Class: probes.ClassStatus, Step: step, Phrase: probes.PhraseStatus, Got: statusText(o.Status)})
 	}
-	if said := garbled(o, failed); said != "" {
-		res.Fail(probes.Finding{Class: probes.ClassEncoding, Want: "readable text", Got: said})
+	if share := garbled(o, failed); share != "" {
+		res.Fail(probes.Finding{Class: probes.ClassEncoding, Phrase: probes.PhraseGarbled, Want: o.Charset, Got: share})
 	}
 	errs := int(o.Measures["script_errors"])
 	switch few := utf8.RuneCountInString(strings.Join(strings.Fields(o.Text), "")) < nearlyBlank; {
 	case errs > 0 && (o.Blank || failed && few):
-		res.Fail(probes.Finding{Class: probes.ClassScriptError, Want: "a page", Got: probes.Excerpt("a blank page after " + first(o.ScriptErrors))})
+		res.Fail(probes.Finding{Class: probes.ClassScriptError, Phrase: probes.PhraseBlankAfterError, Got: first(o.ScriptErrors)})
 	case o.Blank:
-		res.Fail(probes.Finding{Class: probes.ClassBlankPage, Want: "a page", Got: "nothing to be seen"})
+		res.Fail(probes.Finding{Class: probes.ClassBlankPage, Phrase: probes.PhraseBlank})
 	}
 	if failed && r.failed.Class == probes.ClassStep {
 		for _, q := range o.Requests {
 			if q.Pending && q.Own && q.Took >= min(stuckFor, r.patience/2) && (q.Kind == "xhr" || q.Kind == "fetch" || q.Kind == "script" || q.Kind == "document") {
-				res.Fail(probes.Finding{Class: probes.ClassTimeout, Step: r.failed.step, Want: "an answer to " + short(q.URL), Got: "none within " + q.Took.Round(100*time.Millisecond).String()})
+				res.Fail(probes.Finding{Class: probes.ClassTimeout, Step: r.failed.step, Phrase: probes.PhrasePending, Want: short(q.URL), Got: probes.Lasted(q.Took)})
 				break
 			}
 		}
 	}
 }
 
-// garbled says how a page is unreadable because of its charset, or nothing.
+// garbled says how many of a page's characters are unreadable because of its
+// charset, as "unreadable/all", or nothing.
 func garbled(o probes.Observation, failed bool) string {
 	bad, latin, all := 0, 0, 0
 	for _, c := range o.Title + o.Text {
@@ -147,11 +150,11 @@ func garbled(o probes.Observation, failed bool) string {
 		all++
 	}
 	if bad >= 8 && bad*20 >= all {
-		return fmt.Sprintf("%d unreadable characters of %d, read as %s", bad, all, o.Charset)
+		return fmt.Sprintf("%d/%d", bad, all)
 	}
 	// Chinese bytes read as Western letters are readable, yet no text.
 	if failed && strings.EqualFold(o.Charset, "windows-1252") && latin >= 20 && latin*5 >= all {
-		return fmt.Sprintf("%d accented letters of %d characters, read as %s", latin, all, o.Charset)
+		return fmt.Sprintf("%d/%d", latin, all)
 	}
 	return ""
 }
@@ -160,12 +163,12 @@ func garbled(o probes.Observation, failed bool) string {
 func (r *run) weigh(res *probes.Result) {
 	for i, e := range r.expect {
 		if c := res.Checks[i]; !c.OK {
-			res.Fail(probes.Finding{Class: classOfCheck(e), Want: c.Expr, Got: c.Saw})
+			res.Fail(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
 		}
 	}
 	for i, e := range r.warn {
 		if c := res.Checks[len(r.expect)+i]; !c.OK {
-			res.Degrade(probes.Finding{Class: classOfCheck(e), Want: c.Expr, Got: c.Saw})
+			res.Degrade(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
 		}
 	}
 }
@@ -176,7 +179,7 @@ func (r *run) blemishes(res *probes.Result, o probes.Observation) {
 		return slices.ContainsFunc(res.Findings, func(f probes.Finding) bool { return f.Class == c })
 	}
 	if n := int(o.Measures["script_errors"]); n > 0 && !has(probes.ClassScriptError) {
-		res.Degrade(probes.Finding{Class: probes.ClassScriptError, Want: "no uncaught script error", Got: probes.Excerpt(fmt.Sprintf("%d, first %s", n, first(o.ScriptErrors)))})
+		res.Degrade(probes.Finding{Class: probes.ClassScriptError, Phrase: probes.PhraseScriptErrors, Got: first(o.ScriptErrors)})
 	}
 	named := 0
 	for _, q := range o.Requests {
@@ -184,11 +187,7 @@ func (r *run) blemishes(res *probes.Result, o probes.Observation) {
 			continue
 		}
 		named++
-		got := q.Failed
-		if got == "" {
-			got = statusText(q.Status)
-		}
-		res.Degrade(probes.Finding{Class: probes.ClassResource, Want: short(q.URL), Got: got})
+		res.Degrade(resourceFailure(q).Finding(""))
 	}
 }
 
@@ -204,15 +203,25 @@ func matters(q probes.Request) bool {
 	return broken(q)
 }
 
+// first is the first of a page's script errors; the browser may have counted
+// one without telling its text.
 func first(errs []string) string {
 	if len(errs) == 0 {
-		return "a script error"
+		return "?"
 	}
 	return errs[0]
 }
 
 func statusText(code int) string {
-	return strings.TrimSpace(fmt.Sprintf("status %d %s", code, http.StatusText(code)))
+	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+}
+
+// resourceFailure says how a request that broke did so.
+func resourceFailure(q probes.Request) *probes.Failure {
+	return &probes.Failure{
+		Class: probes.ClassResource, Phrase: probes.PhraseResource,
+		Want: short(q.URL), Got: cmp.Or(strings.TrimPrefix(q.Failed, "net::"), statusText(q.Status)),
+	}
 }
 
 // asks reports whether an expectation speaks of a field.
@@ -293,7 +302,7 @@ func (r *run) clean(res probes.Result) probes.Result {
 	}
 	for i := range res.Findings {
 		f := &res.Findings[i]
-		f.Want, f.Got = r.redact.Text(f.Want), probes.Excerpt(r.redact.Text(f.Got))
+		f.Want, f.Got = probes.Excerpt(r.redact.Text(f.Want)), probes.Excerpt(r.redact.Text(f.Got))
 	}
 	for i := range res.Checks {
 		res.Checks[i].Saw = probes.Excerpt(r.redact.Text(res.Checks[i].Saw))

@@ -178,11 +178,11 @@ func (r *run) take(ctx context.Context, page probes.Page, s step) error {
 		var f *probes.Failure
 		switch {
 		case errors.As(err, &f):
-			return &probes.Failure{Class: f.Class, Want: r.redact.Text(f.Want), Got: probes.Excerpt(r.redact.Text(f.Got))}
+			return f.Clean(func(s string) string { return probes.Excerpt(r.redact.Text(s)) })
 		case err != nil:
 			return errors.New(r.redact.Text(err.Error()))
 		case a.Op == probes.OpOpen && o.Status >= http.StatusBadRequest && !r.asks("status"):
-			return &probes.Failure{Class: probes.ClassStatus, Want: "a status below 400", Got: statusText(o.Status)}
+			return &probes.Failure{Class: probes.ClassStatus, Phrase: probes.PhraseStatus, Got: statusText(o.Status)}
 		}
 	}
 	return nil
@@ -282,12 +282,11 @@ func (r *run) resources(ctx context.Context) {
 			p.Attrs = append(p.Attrs, probes.Attr{Key: "http.response.status_code", Value: q.Status})
 		}
 		switch {
-		case q.Failed != "":
-			p.Class, p.Err = probes.ClassResource, errors.New(q.Failed)
-		case q.Status >= http.StatusBadRequest:
-			p.Class, p.Err = probes.ClassResource, errors.New(statusText(q.Status))
+		case broken(q):
+			p.Class, p.Err = probes.ClassResource, resourceFailure(q).Clean(r.redact.Text)
 		case q.Pending:
-			p.Class, p.Err = probes.ClassTimeout, errors.New("no end of it yet")
+			pending := probes.Failure{Class: probes.ClassTimeout, Phrase: probes.PhrasePending, Want: short(q.URL), Got: probes.Lasted(q.Took)}
+			p.Class, p.Err = probes.ClassTimeout, pending.Clean(r.redact.Text)
 		}
 		r.env.Record.Phase(ctx, p)
 	}

@@ -71,33 +71,38 @@ func (p *page) perform(ctx context.Context, a probes.Action) (string, error) {
 		return "", p.navigate(ctx, a.Value)
 	case probes.OpSee:
 		if a.Selector != "" {
-			return "", p.await(ctx, a.Selector+" to be visible", "visible", a.Selector)
+			return "", p.await(ctx, probes.PhraseElementMissing, a.Selector, "visible", a.Selector)
 		}
-		return "", p.await(ctx, "to see "+quote(a), "see", a.Value)
+		return "", p.await(ctx, probes.PhraseTextMissing, shown(a), "see", a.Value)
 	case probes.OpNotSee:
 		if err := p.settle(ctx); err != nil {
 			return "", err
 		}
 		if a.Selector != "" {
-			return "", p.await(ctx, a.Selector+" not to be visible", "not_visible", a.Selector)
+			return "", p.await(ctx, probes.PhraseElementShown, a.Selector, "not_visible", a.Selector)
 		}
-		return "", p.await(ctx, "not to see "+quote(a), "not_see", a.Value)
+		return "", p.await(ctx, probes.PhraseTextShown, shown(a), "not_see", a.Value)
 	case probes.OpTap:
 		return "", p.tap(ctx, a.Selector)
 	case probes.OpFill:
 		return "", p.fill(ctx, a)
 	case probes.OpSelect:
-		return "", p.await(ctx, a.Selector+" to offer "+quote(a), "choose", a.Selector, a.Value)
+		err := p.await(ctx, probes.PhraseElementMissing, a.Selector, "choose", a.Selector, a.Value)
+		var f *probes.Failure
+		if errors.As(err, &f) && f.Phrase == probes.PhraseNoChoice {
+			f.Want = shown(a)
+		}
+		return "", err
 	case probes.OpPress:
 		return "", p.press(ctx, a.Value)
 	case probes.OpWait:
 		switch {
 		case a.Selector != "":
-			return "", p.await(ctx, a.Selector+" to be visible", "visible", a.Selector)
+			return "", p.await(ctx, probes.PhraseElementMissing, a.Selector, "visible", a.Selector)
 		case a.Extra["url"] != "":
-			return "", p.await(ctx, "an address with "+a.Extra["url"], "url", a.Extra["url"])
+			return "", p.await(ctx, probes.PhraseAddress, a.Extra["url"], "url", a.Extra["url"])
 		}
-		return "", p.await(ctx, "to see "+quote(a), "see", a.Value)
+		return "", p.await(ctx, probes.PhraseTextMissing, shown(a), "see", a.Value)
 	case probes.OpRun:
 		return p.run(ctx, a.Value)
 	}
@@ -118,11 +123,12 @@ func (p *page) keep(a probes.Action) {
 	p.redact = probes.NewRedactor(p.secrets)
 }
 
-func quote(a probes.Action) string {
+// shown is the value of a as a finding may hold it.
+func shown(a probes.Action) string {
 	if a.Secret {
 		return probes.Masked
 	}
-	return "「" + a.Value + "」"
+	return a.Value
 }
 
 // blame decides who is at fault for err: a deadline that passed is the page's
@@ -138,12 +144,15 @@ func (p *page) blame(ctx context.Context, err error, doing string) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	if !p.pool.checkup(p.b) {
-		return fmt.Errorf("%s: the browser did not answer within %s and was stopped: %s", doing, aliveWithin, err.Error())
+		return &probes.Trouble{
+			Phrase: probes.PhraseBrowser,
+			Err:    fmt.Errorf("%s: the browser did not answer within %s and was stopped: %s", doing, aliveWithin, err.Error()),
+		}
 	}
 	if f != nil {
 		return err
 	}
-	return &probes.Failure{Class: probes.ClassTimeout, Want: doing + " in time", Got: "the page does not answer; its script is busy or it never loaded"}
+	return &probes.Failure{Class: probes.ClassTimeout, Phrase: probes.PhraseSilent}
 }
 
 // timeUp reports whether ctx ended by its deadline, not by being cancelled.
@@ -155,7 +164,8 @@ func timeUp(ctx context.Context) bool {
 type reply struct {
 	OK    bool    `json:"ok"`
 	Never bool    `json:"never"` // waiting longer is no use
-	Why   string  `json:"why"`
+	Why   string  `json:"why"`   // why it is not so, one of whys; empty when there is nothing to add
+	By    string  `json:"by"`    // what more there is to say about Why
 	Title string  `json:"title"`
 	Text  string  `json:"text"`
 	URL   string  `json:"url"`
@@ -165,14 +175,23 @@ type reply struct {
 	Empty bool    `json:"empty"`
 }
 
-func (p *page) await(ctx context.Context, want, need string, args ...any) error {
-	_, err := p.ask(ctx, want, need, args...)
+// whys are the helper's reasons.
+var whys = map[string]probes.Phrase{
+	"missing": probes.PhraseElementMissing, "hidden": probes.PhraseElementHidden, "disabled": probes.PhraseElementDisabled,
+	"read-only": probes.PhraseElementReadOnly, "moving": probes.PhraseElementMoving, "outside": probes.PhraseElementOutside,
+	"covered": probes.PhraseElementCovered, "not a field": probes.PhraseNotAField, "field type": probes.PhraseFieldType,
+	"not a list": probes.PhraseNotAList, "no choice": probes.PhraseNoChoice,
+}
+
+func (p *page) await(ctx context.Context, otherwise probes.Phrase, want, need string, args ...any) error {
+	_, err := p.ask(ctx, otherwise, want, need, args...)
 	return err
 }
 
 // ask asks the page again and again until need holds. It gives up shortly
-// before ctx ends, with what the page showed instead.
-func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, error) {
+// before ctx ends, with what the page showed instead: otherwise says what that
+// means unless the page gives a reason.
+func (p *page) ask(ctx context.Context, otherwise probes.Phrase, want, need string, args ...any) (reply, error) {
 	var last reply
 	answered := false
 	for {
@@ -184,7 +203,7 @@ func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, 
 			budget = min(budget, time.Until(end)-answerMargin)
 		}
 		if budget <= 0 && answered {
-			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: p.describe(last)}
+			return reply{}, p.unmet(otherwise, want, last)
 		}
 		var r reply
 		err := p.helper(ctx, &r, "wait", need, args, max(budget, 0).Milliseconds())
@@ -199,7 +218,7 @@ func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, 
 		case err == nil && r.OK:
 			return r, nil
 		case err == nil && r.Never:
-			return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: p.describe(r)}
+			return reply{}, p.unmet(otherwise, want, r)
 		case err == nil:
 			last, answered = r, true
 			continue
@@ -210,26 +229,27 @@ func (p *page) ask(ctx context.Context, want, need string, args ...any) (reply, 
 		if !timeUp(ctx) {
 			return reply{}, context.Cause(ctx)
 		}
-		got := "a page that does not answer; its script is busy or it never loaded"
 		if answered {
-			got = p.describe(last)
+			return reply{}, p.unmet(otherwise, want, last)
 		}
-		return reply{}, &probes.Failure{Class: probes.ClassStep, Want: want, Got: got}
+		return reply{}, &probes.Failure{Class: probes.ClassStep, Phrase: probes.PhraseSilent}
 	}
 }
 
-// describe says what was there instead.
-func (p *page) describe(r reply) string {
-	s := ""
-	if r.Why != "" {
-		s = "it is " + r.Why + "; "
+// unmet says what was there instead of what was wanted.
+func (p *page) unmet(otherwise probes.Phrase, want string, r reply) *probes.Failure {
+	f := &probes.Failure{Class: probes.ClassStep, Phrase: cmp.Or(whys[r.Why], otherwise), Want: want}
+	switch f.Phrase {
+	case probes.PhraseAddress:
+		f.Got = withoutUser(r.URL)
+	case probes.PhraseElementMissing, probes.PhraseElementHidden, probes.PhraseElementShown, probes.PhraseTextMissing, probes.PhraseTextShown:
+		// Secrets and people's numbers go before anything is cut.
+		f.Got = probes.Shown(p.redact.Text(r.Title), p.redact.Text(r.Text))
+	default:
+		f.Got = r.By
 	}
-	if r.Text == "" {
-		s += "the page 《" + r.Title + "》 with no text"
-	} else {
-		s += "the page 《" + r.Title + "》: " + r.Text
-	}
-	return probes.Excerpt(p.redact.Secrets(s))
+	f.Got = probes.Excerpt(p.redact.Secrets(f.Got))
+	return f
 }
 
 // broken reports what makes further waiting useless: a document that failed to
@@ -242,9 +262,9 @@ func (p *page) broken() error {
 	case r.cur != nil && r.cur.failed != "":
 		return netError(r.cur.failed, r.cur.url, r.status())
 	case r.dialogs >= stormDialogs:
-		return &probes.Failure{Class: probes.ClassStep, Want: "a page to use", Got: fmt.Sprintf("%d dialogs, first %s", r.dialogs, r.said[0])}
+		return &probes.Failure{Class: probes.ClassStep, Phrase: probes.PhraseDialogs, Got: r.said[0]}
 	case r.docs >= maxDocuments:
-		return &probes.Failure{Class: probes.ClassRedirect, Want: "a page that stays", Got: fmt.Sprintf("%d documents one after the other, now %s", r.docs, r.clip(withoutUser(r.cur.url)))}
+		return &probes.Failure{Class: probes.ClassRedirect, Phrase: probes.PhraseReloads, Got: r.clip(withoutUser(r.cur.url))}
 	}
 	return nil
 }
@@ -263,7 +283,7 @@ func (p *page) navigate(ctx context.Context, address string) error {
 	res, err := cdp.Call(ctx, p.target, cdppage.Navigate, cdppage.NavigateParams{URL: address})
 	if err != nil {
 		if timeUp(ctx) {
-			return &probes.Failure{Class: probes.ClassTimeout, Want: "a reply from " + u.Hostname(), Got: "none within " + since(start)}
+			return probes.TimedOut("first_byte", u.Hostname(), time.Since(start))
 		}
 		return err
 	}
@@ -284,8 +304,6 @@ func (p *page) navigate(ctx context.Context, address string) error {
 	return p.settle(ctx)
 }
 
-func since(start time.Time) string { return time.Since(start).Round(100 * time.Millisecond).String() }
-
 // ready waits until the newest document is ready.
 func (p *page) ready(ctx context.Context, start time.Time) error {
 	err := p.until(ctx, func(r *recorder) bool { return r.cur == nil || r.cur.ready })
@@ -297,9 +315,9 @@ func (p *page) ready(ctx context.Context, start time.Time) error {
 		}
 		p.rec.mu.Unlock()
 		if replied {
-			return &probes.Failure{Class: probes.ClassTimeout, Want: "a complete document from " + host, Got: "an unfinished one after " + since(start)}
+			return probes.TimedOut("body", host, time.Since(start))
 		}
-		return &probes.Failure{Class: probes.ClassTimeout, Want: "a reply from " + host, Got: "none within " + since(start)}
+		return probes.TimedOut("first_byte", host, time.Since(start))
 	}
 	return err
 }
@@ -384,7 +402,7 @@ func (p *page) react(ctx context.Context) error {
 }
 
 func (p *page) tap(ctx context.Context, selector string) error {
-	r, err := p.ask(ctx, "to tap "+selector, "tap", selector)
+	r, err := p.ask(ctx, probes.PhraseElementMissing, selector, "tap", selector)
 	if err != nil {
 		return err
 	}
@@ -420,8 +438,7 @@ func (p *page) fill(ctx context.Context, a probes.Action) error {
 	if len(a.Value) > maxFillLength {
 		return fmt.Errorf("a value of %d bytes is too long to fill in", len(a.Value))
 	}
-	want := "to fill " + a.Selector
-	r, err := p.ask(ctx, want, "edit", a.Selector, a.Secret)
+	r, err := p.ask(ctx, probes.PhraseElementMissing, a.Selector, "edit", a.Selector, a.Secret)
 	if err != nil {
 		return err
 	}
@@ -436,10 +453,10 @@ func (p *page) fill(ctx context.Context, a probes.Action) error {
 		return err
 	}
 	if !done.OK {
-		return &probes.Failure{Class: probes.ClassStep, Want: want, Got: "the field was replaced while it was filled"}
+		return &probes.Failure{Class: probes.ClassStep, Phrase: probes.PhraseFieldReplaced, Want: a.Selector}
 	}
 	if done.Empty && a.Value != "" {
-		return &probes.Failure{Class: probes.ClassStep, Want: want, Got: "the field stays empty"}
+		return &probes.Failure{Class: probes.ClassStep, Phrase: probes.PhraseFieldEmpty, Want: a.Selector}
 	}
 	return nil
 }
@@ -472,22 +489,24 @@ func (p *page) run(ctx context.Context, script string) (string, error) {
 	res, err := cdp.Call(ctx, p.target, runtime.Evaluate, runtime.EvaluateParams{
 		Expression: script, Silent: new(true), ReturnByValue: new(true), AwaitPromise: new(true), UserGesture: new(true),
 	})
-	want := "a script that says yes"
+	no := func(phrase probes.Phrase, got string) error {
+		return &probes.Failure{Class: probes.ClassStep, Phrase: phrase, Got: got}
+	}
 	switch {
 	case err != nil && ctx.Err() == nil && replaced(err):
 		return "", p.react(ctx) // it led to another document
 	case err != nil && timeUp(ctx):
-		return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: "no end of it in time"}
+		return "", no(probes.PhraseScriptEndless, "")
 	case err != nil:
 		return "", err
 	case res.ExceptionDetails != nil:
-		return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: probes.Excerpt(p.redact.Secrets(thrown(res.ExceptionDetails)))}
+		return "", no(probes.PhraseScriptThrew, probes.Excerpt(p.redact.Secrets(thrown(res.ExceptionDetails))))
 	}
 	raw := []byte(res.Result.Value)
 	if u := res.Result.UnserializableValue; u != "" {
 		raw = []byte(strconv.Quote(string(u)))
 		if u == "NaN" || u == "-0" || u == "0n" {
-			return "", &probes.Failure{Class: probes.ClassStep, Want: want, Got: string(u)}
+			return "", no(probes.PhraseScriptNo, string(u))
 		}
 	}
 	var value any // nil for undefined, too
@@ -499,7 +518,7 @@ func (p *page) run(ctx context.Context, script string) (string, error) {
 	text := probes.Excerpt(p.redact.Secrets(compact(value)))
 	switch value {
 	case nil, false, 0.0, "":
-		return text, &probes.Failure{Class: probes.ClassStep, Want: want, Got: text}
+		return text, no(probes.PhraseScriptNo, text)
 	}
 	return text, p.react(ctx)
 }

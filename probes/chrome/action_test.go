@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 const viewport = `<!doctype html><meta name=viewport content="width=device-width">`
@@ -91,34 +92,45 @@ func TestPageSettlesBeforeItIsJudged(t *testing.T) {
 func TestActionFailuresSayWhy(t *testing.T) {
 	s := serve(t, viewport+`<title>办事</title><p>正文在此</p><button id=off disabled>灰</button><button id=under>下</button><input id=ro readonly><div id=plain>x</div>
 		<select id=s><option>甲<option>乙</select><p id=none style="display:none">藏</p><div class=mask style="position:fixed;inset:0"></div>
-		<input id=eats oninput="this.value=''"><input id=short maxlength=2>`)
+		<input id=eats oninput="this.value=''"><input id=box type=checkbox>
+		<button id=away style="position:fixed;left:-500px;top:0">外</button><button id=runs style="position:absolute;left:0">跑</button>
+		<script>setInterval(() => { runs.style.left = (parseInt(runs.style.left) + 7) % 100 + 'px' }, 5)</script>`)
 	for _, tt := range []struct {
 		a    probes.Action
-		want string
+		want string // part of the sentence
 	}{
-		{probes.Action{Op: probes.OpSee, Value: "没有"}, "《办事》: 正文在此"},
-		{probes.Action{Op: probes.OpSee, Selector: "#none"}, "hidden"},
-		{probes.Action{Op: probes.OpNotSee, Value: "正文"}, "正文在此"},
-		{probes.Action{Op: probes.OpNotSee, Selector: "#plain"}, "正文在此"},
-		{probes.Action{Op: probes.OpTap, Selector: "#missing"}, "missing"},
-		{probes.Action{Op: probes.OpTap, Selector: "#none"}, "hidden"},
-		{probes.Action{Op: probes.OpTap, Selector: "#off"}, "disabled"},
-		{probes.Action{Op: probes.OpTap, Selector: "#under"}, "covered by div.mask"},
-		{probes.Action{Op: probes.OpFill, Selector: "#ro", Value: "x"}, "read-only"},
-		{probes.Action{Op: probes.OpFill, Selector: "#plain", Value: "x"}, "not a field"},
-		{probes.Action{Op: probes.OpFill, Selector: "#eats", Value: "x"}, "stays empty"},
-		{probes.Action{Op: probes.OpSelect, Selector: "#s", Value: "丙"}, "the choices 甲, 乙"},
-		{probes.Action{Op: probes.OpWait, Extra: map[string]string{"url": "/next"}}, "正文在此"},
-		{probes.Action{Op: probes.OpRun, Value: "document.title === '别的'"}, "false"},
-		{probes.Action{Op: probes.OpRun, Value: "nothing.here"}, "nothing is not defined"},
-		{probes.Action{Op: probes.OpRun, Value: "new Promise(() => {})"}, "no end of it in time"},
+		{probes.Action{Op: probes.OpSee, Value: "没有"}, "页面上没有「没有」，当前页面：《办事》正文在此"},
+		{probes.Action{Op: probes.OpSee, Selector: "#none"}, "#none 没有显示出来，当前页面：《办事》正文在此"},
+		{probes.Action{Op: probes.OpSee, Selector: "#missing"}, "页面上没有 #missing，当前页面：《办事》正文在此"},
+		{probes.Action{Op: probes.OpNotSee, Value: "正文"}, "页面上不应有「正文」，当前页面：《办事》正文在此"},
+		{probes.Action{Op: probes.OpNotSee, Selector: "#plain"}, "页面上不应有 #plain，当前页面：《办事》正文在此"},
+		{probes.Action{Op: probes.OpTap, Selector: "#missing"}, "页面上没有 #missing，当前页面：《办事》正文在此"},
+		{probes.Action{Op: probes.OpTap, Selector: "#none"}, "#none 没有显示出来"},
+		{probes.Action{Op: probes.OpTap, Selector: "#off"}, "#off 是灰的，不能操作"},
+		{probes.Action{Op: probes.OpTap, Selector: "#under"}, "#under 被 div.mask 挡住，无法点按"},
+		{probes.Action{Op: probes.OpTap, Selector: "#runs"}, "#runs 一直在移动，无法点按"},
+		{probes.Action{Op: probes.OpTap, Selector: "#away"}, "#away 在屏幕之外，无法点按"},
+		{probes.Action{Op: probes.OpFill, Selector: "#missing", Value: "x"}, "页面上没有 #missing"},
+		{probes.Action{Op: probes.OpFill, Selector: "#ro", Value: "x"}, "#ro 是只读的，不能填写"},
+		{probes.Action{Op: probes.OpFill, Selector: "#plain", Value: "x"}, "#plain 不是输入框，而是 div#plain"},
+		{probes.Action{Op: probes.OpFill, Selector: "#box", Value: "x"}, "#box 是 checkbox 类型的控件，不能填写"},
+		{probes.Action{Op: probes.OpFill, Selector: "#eats", Value: "x"}, "#eats 填写后仍是空的"},
+		{probes.Action{Op: probes.OpSelect, Selector: "#s", Value: "丙"}, "下拉框里没有「丙」，只有：甲, 乙"},
+		{probes.Action{Op: probes.OpSelect, Selector: "#s", Value: "丙", Secret: true}, "下拉框里没有「***」，只有：甲, 乙"},
+		{probes.Action{Op: probes.OpSelect, Selector: "#eats", Value: "丙"}, "#eats 不是下拉框，而是 input#eats"},
+		{probes.Action{Op: probes.OpSelect, Selector: "#missing", Value: "丙"}, "页面上没有 #missing"},
+		{probes.Action{Op: probes.OpWait, Extra: map[string]string{"url": "/next"}}, "没有到达含 /next 的地址，停在 http://"},
+		{probes.Action{Op: probes.OpRun, Value: "document.title === '别的'"}, "脚本的结果是 false"},
+		{probes.Action{Op: probes.OpRun, Value: "NaN"}, "脚本的结果是 NaN"},
+		{probes.Action{Op: probes.OpRun, Value: "nothing.here"}, "脚本出错：ReferenceError: nothing is not defined"},
+		{probes.Action{Op: probes.OpRun, Value: "new Promise(() => {})"}, "脚本没有执行完"},
 	} {
 		t.Run(string(tt.a.Op)+" "+tt.want, func(t *testing.T) {
 			pg := open(t, shared, desk)
 			visit(t, pg, s.URL)
 			tt.a.Timeout = 1500 * time.Millisecond
 			_, err := pg.Do(within(t, patience), tt.a)
-			require.Contains(t, failure(t, err, probes.ClassStep).Got, tt.want)
+			require.Contains(t, wording.Finding(wording.ZH, failure(t, err, probes.ClassStep).Finding("")), tt.want)
 		})
 	}
 	t.Run("a selector that is none", func(t *testing.T) {
@@ -209,6 +221,19 @@ func TestNetErrorsAreSorted(t *testing.T) {
 		"net::ERR_HTTP_RESPONSE_CODE_FAILURE": probes.ClassStatus,
 	} {
 		failure(t, netError(text, "http://a.test/", 500), class)
+	}
+	for text, says := range map[string]string{
+		"net::ERR_NAME_NOT_RESOLVED": "域名 a.test 解析失败（ERR_NAME_NOT_RESOLVED）", "net::ERR_CONNECTION_REFUSED": "a.test 拒绝连接",
+		"net::ERR_CERT_COMMON_NAME_INVALID": "a.test 的证书是发给别的名称的（ERR_CERT_COMMON_NAME_INVALID）", "net::ERR_CERT_WEAK_KEY": "a.test 的证书无效（ERR_CERT_WEAK_KEY）",
+		"net::ERR_HTTP_RESPONSE_CODE_FAILURE": "步骤「打开 http://a.test/」：返回 HTTP 500 Internal Server Error", "net::ERR_UNKNOWN_URL_SCHEME": "步骤「打开 http://a.test/」：跳转到了 APP（http:），不是网页",
+		"net::ERR_CONNECTION_TIMED_OUT": "连接 a.test 超时（ERR_CONNECTION_TIMED_OUT）",
+	} {
+		var f *probes.Failure
+		require.ErrorAs(t, netError(text, "http://a.test/", 500), &f)
+		require.Equal(t, says, wording.Finding(wording.ZH, f.Finding("open http://a.test/")), text)
+	}
+	for _, e := range netErrors {
+		failure(t, netError("net::"+e.prefix, "http://a.test/", 0), e.class)
 	}
 	for _, text := range []string{"net::ERR_INTERNET_DISCONNECTED", "net::ERR_INSUFFICIENT_RESOURCES", "net::ERR_PROXY_CONNECTION_FAILED", "net::ERR_SOMETHING_NEW"} {
 		var f *probes.Failure

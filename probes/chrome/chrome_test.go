@@ -32,6 +32,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/probetest"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 // patience is how long a test waits for what should come at once, on a machine
@@ -194,6 +196,7 @@ func failure(t *testing.T, err error, class probes.Class) *probes.Failure {
 	var f *probes.Failure
 	require.ErrorAs(t, err, &f)
 	require.Equal(t, class, f.Class, f.Error())
+	probetest.Readable(t, probes.Result{Findings: []probes.Finding{f.Finding("")}})
 	return f
 }
 
@@ -277,20 +280,21 @@ func TestNavigationFailures(t *testing.T) {
 		name, url string
 		class     probes.Class
 		within    time.Duration
+		says      string // the sentence, as a regular expression
 	}{
-		{"hang", s.URL + "/hang", probes.ClassTimeout, 3 * time.Second},
-		{"never complete", s.URL + "/half", probes.ClassTimeout, 3 * time.Second},
-		{"redirect loop", s.URL + "/loop", probes.ClassRedirect, 0},
-		{"script reload loop", s.URL + "/reload", probes.ClassRedirect, 0},
-		{"led to an app", s.URL + "/app", probes.ClassRedirect, 0},
-		{"download", s.URL + "/download", probes.ClassContent, 0},
-		{"no content", s.URL + "/none", probes.ClassContent, 0},
-		{"refused", "http://127.0.0.1:8009/", probes.ClassConnect, 0},
-		{"script leads to a refused address", s.URL + "/gone", probes.ClassConnect, 0},
-		{"no such name", "http://nowhere.invalid/", probes.ClassDNS, 0},
-		{"expired certificate", old.URL, probes.ClassTLS, 0},
-		{"reset", s.URL + "/reset", probes.ClassReset, 0},
-		{"cut", s.URL + "/cut", probes.ClassReset, 0},
+		{"hang", s.URL + "/hang", probes.ClassTimeout, 3 * time.Second, `^[\d.]+秒内没有收到 127.0.0.1 的应答$`},
+		{"never complete", s.URL + "/half", probes.ClassTimeout, 3 * time.Second, `^[\d.]+秒内没有收完 127.0.0.1 的应答$`},
+		{"redirect loop", s.URL + "/loop", probes.ClassRedirect, 0, `^127.0.0.1 的跳转没有尽头$`},
+		{"script reload loop", s.URL + "/reload", probes.ClassRedirect, 0, `^页面不停地跳转，停在 http://127.0.0.1:\d+/reload`},
+		{"led to an app", s.URL + "/app", probes.ClassRedirect, 0, `^步骤「打开 http://127.0.0.1:\d+/app」：跳转到了 APP（weixin:），不是网页$`},
+		{"download", s.URL + "/download", probes.ClassContent, 0, `^127.0.0.1 返回的是下载文件或空内容，不是网页$`},
+		{"no content", s.URL + "/none", probes.ClassContent, 0, `^127.0.0.1 返回的是下载文件或空内容，不是网页$`},
+		{"refused", "http://127.0.0.1:8009/", probes.ClassConnect, 0, `^127.0.0.1 拒绝连接$`},
+		{"script leads to a refused address", s.URL + "/gone", probes.ClassConnect, 0, `^127.0.0.1 拒绝连接$`},
+		{"no such name", "http://nowhere.invalid/", probes.ClassDNS, 0, `^域名 nowhere.invalid 解析失败（ERR_NAME_NOT_RESOLVED）$`},
+		{"expired certificate", old.URL, probes.ClassTLS, 0, `^127.0.0.1 的证书`},
+		{"reset", s.URL + "/reset", probes.ClassReset, 0, `^127.0.0.1 重置了连接$`},
+		{"cut", s.URL + "/cut", probes.ClassReset, 0, `^127.0.0.1 的应答没有传完就断开了$`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pg := open(t, shared, desk)
@@ -299,7 +303,7 @@ func TestNavigationFailures(t *testing.T) {
 			}
 			_, err := pg.Do(within(t, tt.within), probes.Action{Op: probes.OpOpen, Value: tt.url})
 			f := failure(t, err, tt.class)
-			require.NotEmpty(t, f.Got)
+			require.Regexp(t, tt.says, wording.Finding(wording.ZH, f.Finding("open "+tt.url)))
 		})
 	}
 	t.Run("an error status is a page", func(t *testing.T) {

@@ -185,7 +185,8 @@
 
   let before = null; // the last target's place, to see that it stands still
 
-  // Finds what sel names and says why it cannot be used yet. need is
+  // Finds what sel names and says why it cannot be used yet (see whys in
+  // action.go), and by what if there is more to say. need is
   // "visible", "edit" (and enabled), "tap" (and uncovered, at rest).
   const find = (sel, need) => {
     const all = resolve(sel);
@@ -203,9 +204,9 @@
     before = { el, at };
     if (!still) return { why: 'moving', soon: true };
     const hit = el.getRootNode().elementFromPoint(x, y);
-    if (!hit) return { why: 'outside the window' };
+    if (!hit) return { why: 'outside' };
     const label = hit.closest('label');
-    if (!inside(hit, el) && !inside(el, hit) && !(label && label.control === el)) return { why: 'covered by ' + describe(hit) };
+    if (!inside(hit, el) && !inside(el, hit) && !(label && label.control === el)) return { why: 'covered', by: describe(hit) };
     const o = offset(el), v = globalThis.visualViewport;
     return { ok: true, el, x: x + o.x - (v ? v.offsetLeft : 0), y: y + o.y - (v ? v.offsetTop : 0) };
   };
@@ -230,8 +231,8 @@
       const f = find(sel, 'edit');
       if (!f.ok) return f;
       const el = f.el;
-      if (!/^(INPUT|TEXTAREA)$/i.test(el.tagName) && !el.isContentEditable) return { why: 'not a field but ' + describe(el), never: true };
-      if (/^(checkbox|radio|file|button|submit|reset|image)$/.test(el.type || '')) return { why: 'a field of type ' + el.type, never: true };
+      if (!/^(INPUT|TEXTAREA)$/i.test(el.tagName) && !el.isContentEditable) return { why: 'not a field', by: describe(el), never: true };
+      if (/^(checkbox|radio|file|button|submit|reset|image)$/.test(el.type || '')) return { why: 'field type', by: el.type, never: true };
       chosen = el;
       if (secret) secrets.add(el);
       el.scrollIntoView({ block: 'center', behavior: 'instant' });
@@ -242,10 +243,10 @@
     choose: (sel, value) => {
       const f = find(sel, 'edit');
       if (!f.ok) return f;
-      if (!/^SELECT$/i.test(f.el.tagName)) return { why: 'not a list but ' + describe(f.el), never: true };
+      if (!/^SELECT$/i.test(f.el.tagName)) return { why: 'not a list', by: describe(f.el), never: true };
       const opts = [...f.el.options], want = squeeze(value);
       const o = opts.find(o => o.value === value) || opts.find(o => squeeze(o.text) === want) || opts.find(o => squeeze(o.text).includes(want));
-      if (!o) return { why: 'the choices ' + cut(opts.map(o => o.text.trim()).join(', '), 200) };
+      if (!o) return { why: 'no choice', by: cut(opts.map(o => o.text.trim()).join(', '), 200) };
       o.selected = true;
       tell(f.el, 'input', 'change');
       return { ok: true };

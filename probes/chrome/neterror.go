@@ -2,51 +2,57 @@ package chrome
 
 import (
 	"errors"
-	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gengfu/gengfu/probes"
 )
 
-// netClasses sorts the browser's network errors; the first matching prefix
+// netErrors sorts the browser's network errors; the first matching prefix
 // counts. The names are those of Chromium's net_error_list.h.
-var netClasses = []struct {
+var netErrors = []struct {
 	prefix string
 	class  probes.Class
+	phrase probes.Phrase
 }{
-	{"ERR_NAME_", probes.ClassDNS},
-	{"ERR_DNS_", probes.ClassDNS},
-	{"ERR_ICANN_NAME_COLLISION", probes.ClassDNS},
-	{"ERR_CONNECTION_REFUSED", probes.ClassConnect},
-	{"ERR_CONNECTION_FAILED", probes.ClassConnect},
-	{"ERR_ADDRESS_", probes.ClassConnect},
-	{"ERR_CONNECTION_TIMED_OUT", probes.ClassTimeout},
-	{"ERR_TIMED_OUT", probes.ClassTimeout},
-	{"ERR_CONNECTION_RESET", probes.ClassReset},
-	{"ERR_CONNECTION_CLOSED", probes.ClassReset},
-	{"ERR_CONNECTION_ABORTED", probes.ClassReset},
-	{"ERR_EMPTY_RESPONSE", probes.ClassReset},
-	{"ERR_INVALID_RESPONSE", probes.ClassReset},
-	{"ERR_INVALID_HTTP_RESPONSE", probes.ClassReset},
-	{"ERR_RESPONSE_", probes.ClassReset},
-	{"ERR_INCOMPLETE_", probes.ClassReset},
-	{"ERR_INVALID_CHUNKED_ENCODING", probes.ClassReset},
-	{"ERR_CONTENT_LENGTH_MISMATCH", probes.ClassReset},
-	{"ERR_HTTP2_", probes.ClassReset},
-	{"ERR_SOCKET_NOT_CONNECTED", probes.ClassReset},
-	{"ERR_CERT_", probes.ClassTLS},
-	{"ERR_CERTIFICATE_", probes.ClassTLS},
-	{"ERR_SSL_", probes.ClassTLS},
-	{"ERR_BAD_SSL_", probes.ClassTLS},
-	{"ERR_TOO_MANY_REDIRECTS", probes.ClassRedirect},
-	{"ERR_UNSAFE_REDIRECT", probes.ClassRedirect},
-	{"ERR_INVALID_REDIRECT", probes.ClassRedirect},
-	{"ERR_UNKNOWN_URL_SCHEME", probes.ClassRedirect}, // sent to an app's scheme
-	{"ERR_DISALLOWED_URL_SCHEME", probes.ClassRedirect},
-	{"ERR_CONTENT_DECODING_", probes.ClassEncoding},
-	{"ERR_HTTP_RESPONSE_CODE_FAILURE", probes.ClassStatus}, // an error without a body
-	{"ERR_TOO_MANY_RETRIES", probes.ClassReset},
-	{"ERR_BLOCKED_BY_RESPONSE", probes.ClassContent},
+	{"ERR_NAME_", probes.ClassDNS, probes.PhraseDNSFailed},
+	{"ERR_DNS_", probes.ClassDNS, probes.PhraseDNSFailed},
+	{"ERR_ICANN_NAME_COLLISION", probes.ClassDNS, probes.PhraseDNSFailed},
+	{"ERR_CONNECTION_REFUSED", probes.ClassConnect, probes.PhraseRefused},
+	{"ERR_CONNECTION_FAILED", probes.ClassConnect, probes.PhraseConnectFailed},
+	{"ERR_ADDRESS_UNREACHABLE", probes.ClassConnect, probes.PhraseUnreachable},
+	{"ERR_ADDRESS_", probes.ClassConnect, probes.PhraseConnectFailed},
+	{"ERR_CONNECTION_TIMED_OUT", probes.ClassTimeout, probes.PhraseConnectTimeout},
+	{"ERR_TIMED_OUT", probes.ClassTimeout, probes.PhraseNetwork},
+	{"ERR_CONNECTION_RESET", probes.ClassReset, probes.PhraseReset},
+	{"ERR_CONNECTION_CLOSED", probes.ClassReset, probes.PhraseClosed},
+	{"ERR_CONNECTION_ABORTED", probes.ClassReset, probes.PhraseReset},
+	{"ERR_EMPTY_RESPONSE", probes.ClassReset, probes.PhraseClosed},
+	{"ERR_INVALID_RESPONSE", probes.ClassReset, probes.PhraseNotHTTP},
+	{"ERR_INVALID_HTTP_RESPONSE", probes.ClassReset, probes.PhraseNotHTTP},
+	{"ERR_RESPONSE_", probes.ClassReset, probes.PhraseNetwork},
+	{"ERR_INCOMPLETE_", probes.ClassReset, probes.PhraseCut},
+	{"ERR_INVALID_CHUNKED_ENCODING", probes.ClassReset, probes.PhraseNetwork},
+	{"ERR_CONTENT_LENGTH_MISMATCH", probes.ClassReset, probes.PhraseCut},
+	{"ERR_HTTP2_", probes.ClassReset, probes.PhraseNetwork},
+	{"ERR_SOCKET_NOT_CONNECTED", probes.ClassReset, probes.PhraseNetwork},
+	{"ERR_CERT_DATE_INVALID", probes.ClassTLS, probes.PhraseCertDate},
+	{"ERR_CERT_COMMON_NAME_INVALID", probes.ClassTLS, probes.PhraseCertName},
+	{"ERR_CERT_AUTHORITY_INVALID", probes.ClassTLS, probes.PhraseCertUntrusted},
+	{"ERR_CERT_", probes.ClassTLS, probes.PhraseCertInvalid},
+	{"ERR_CERTIFICATE_", probes.ClassTLS, probes.PhraseCertInvalid},
+	{"ERR_SSL_", probes.ClassTLS, probes.PhraseTLSFailed},
+	{"ERR_BAD_SSL_", probes.ClassTLS, probes.PhraseTLSFailed},
+	{"ERR_TOO_MANY_REDIRECTS", probes.ClassRedirect, probes.PhraseRedirectEndless},
+	{"ERR_UNSAFE_REDIRECT", probes.ClassRedirect, probes.PhraseRedirectBad},
+	{"ERR_INVALID_REDIRECT", probes.ClassRedirect, probes.PhraseRedirectBad},
+	{"ERR_UNKNOWN_URL_SCHEME", probes.ClassRedirect, probes.PhraseAppLink}, // sent to an app's scheme
+	{"ERR_DISALLOWED_URL_SCHEME", probes.ClassRedirect, probes.PhraseAppLink},
+	{"ERR_CONTENT_DECODING_", probes.ClassEncoding, probes.PhraseCompressed},
+	{"ERR_HTTP_RESPONSE_CODE_FAILURE", probes.ClassStatus, probes.PhraseNetwork}, // an error without a body
+	{"ERR_TOO_MANY_RETRIES", probes.ClassReset, probes.PhraseNetwork},
+	{"ERR_BLOCKED_BY_RESPONSE", probes.ClassContent, probes.PhraseNetwork},
 }
 
 // netError makes the error for the document at address that did not load: a
@@ -54,21 +60,25 @@ var netClasses = []struct {
 func netError(text, address string, status int) error {
 	host := hostOf(address)
 	name := strings.TrimPrefix(text, "net::")
-	for _, c := range netClasses {
-		if !strings.HasPrefix(name, c.prefix) {
+	scheme, _, _ := strings.Cut(address, ":")
+	for _, e := range netErrors {
+		if !strings.HasPrefix(name, e.prefix) {
 			continue
 		}
-		f := &probes.Failure{Class: c.class, Want: "a page from " + host, Got: name}
-		if c.class == probes.ClassStatus && status > 0 {
-			f.Want, f.Got = "a status below 400", fmt.Sprintf("status %d with no page", status)
+		f := &probes.Failure{Class: e.class, Phrase: e.phrase, Want: host, Got: name}
+		switch {
+		case e.class == probes.ClassStatus && status > 0:
+			f.Phrase, f.Want, f.Got = probes.PhraseStatus, "", strings.TrimSpace(strconv.Itoa(status)+" "+http.StatusText(status))
+		case e.phrase == probes.PhraseAppLink:
+			f.Want, f.Got = "", scheme+":"
 		}
 		return f
 	}
-	if scheme, _, _ := strings.Cut(address, ":"); name == "ERR_ABORTED" && scheme != "http" && scheme != "https" {
-		return &probes.Failure{Class: probes.ClassRedirect, Want: "a page", Got: "led to an app by " + scheme + ":"}
+	if name != "ERR_ABORTED" {
+		return errors.New("the browser could not open " + host + ": " + name)
 	}
-	if name == "ERR_ABORTED" {
-		return &probes.Failure{Class: probes.ClassContent, Want: "a page from " + host, Got: "a download, or no content"}
+	if scheme != "http" && scheme != "https" {
+		return &probes.Failure{Class: probes.ClassRedirect, Phrase: probes.PhraseAppLink, Got: scheme + ":"}
 	}
-	return errors.New("the browser could not open " + host + ": " + name)
+	return &probes.Failure{Class: probes.ClassContent, Phrase: probes.PhraseDownload, Want: host}
 }

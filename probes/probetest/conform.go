@@ -110,7 +110,7 @@ func (c Conformance) fails(t *testing.T, addr string, class probes.Class) {
 	require.Equal(t, class, r.Class, "%+v", r)
 	require.NotEmpty(t, r.Findings)
 	require.Equal(t, class, r.Findings[0].Class)
-	require.LessOrEqual(t, len(r.Findings[0].Got), probes.ExcerptMax)
+	Readable(t, r)
 	require.NotEmpty(t, rec.Spans(), "a run without a span cannot be explained")
 }
 
@@ -123,6 +123,7 @@ func (c Conformance) deadline(t *testing.T, addr string) {
 	require.NoError(t, err)
 	require.Equal(t, probes.Down, r.Verdict, "%+v", r)
 	require.Equal(t, probes.ClassTimeout, r.Class, "%+v", r)
+	Readable(t, r)
 }
 
 // calledOff ends a run from outside: that says nothing about the service.

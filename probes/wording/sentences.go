@@ -20,7 +20,7 @@ type where int
 
 const (
 	inStep   where = iota // always
-	onTheWay              // unless a page was opened: the sentence names its host
+	onTheWay              // unless a page was opened: the sentence names its host or address
 	itself                // never: the sentence says what the step was about
 )
 
@@ -69,7 +69,7 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhraseCompression:     {"应答使用了不支持的压缩方式 {got}", "the answer is compressed as {got}, which nobody asked for", inStep},
 	probes.PhraseCompressed:      {"应答的压缩数据损坏（{got}）", "the answer's compressed data is damaged ({got})", inStep},
 	probes.PhraseRedirects:       {"跳转超过 {want} 次，下一处是 {got}", "more than {want} redirects, the next to {got}", inStep},
-	probes.PhraseRedirectEndless: {"{want} 的跳转没有尽头", "the redirects of {want} do not end", inStep},
+	probes.PhraseRedirectEndless: {"{want} 的跳转没有尽头", "the redirects of {want} do not end", onTheWay},
 	probes.PhraseRedirectLoop:    {"跳转成环，又回到 {got}", "the redirects lead back to {got}", inStep},
 	probes.PhraseRedirectPlain:   {"从 HTTPS 跳转到了不加密的 {got}", "a redirect from HTTPS to {got}, which is not encrypted", inStep},
 	probes.PhraseRedirectSecret:  {"跳转会把请求中的密钥带到别处，未跟随：{got}", "a redirect was not followed, as it would carry the request's secrets to {got}", inStep},
@@ -104,9 +104,9 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhraseScriptEndless:   {"脚本没有执行完", "the script does not end", inStep},
 	probes.PhraseSilent:          {"页面没有反应：脚本一直在忙，或者没有加载完", "the page does not react: its script is busy, or it never loaded", inStep},
 	probes.PhraseDialogs:         {"页面不停地弹出对话框：{got}", "the page opens dialogs without end: {got}", inStep},
-	probes.PhraseReloads:         {"页面不停地跳转，停在 {got}", "the page leads on without end, now to {got}", inStep},
+	probes.PhraseReloads:         {"页面不停地跳转，停在 {got}", "the page leads on without end, now to {got}", onTheWay},
 	probes.PhraseAppLink:         {"跳转到了 APP（{got}），不是网页", "it leads to an app ({got}), not to a page", inStep},
-	probes.PhraseDownload:        {"{want} 返回的是下载文件或空内容，不是网页", "{want} sent a download or nothing, not a page", inStep},
+	probes.PhraseDownload:        {"{want} 返回的是下载文件或空内容，不是网页", "{want} sent a download or nothing, not a page", onTheWay},
 
 	probes.PhraseBlank:           {"页面空白，什么都没有显示", "blank page: there is nothing to see", itself},
 	probes.PhraseBlankAfterError: {"页面空白：脚本出错 {got}", "blank page after a script error: {got}", itself},
