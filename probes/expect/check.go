@@ -17,8 +17,13 @@ import (
 	"github.com/gengfu/gengfu/probes"
 )
 
+// absentValue stands for a value that was not there. It is no text, which would
+// stand between quotes.
+const absentValue = "—"
+
 // Check evaluates the expression. A value that is absent or cannot be compared
-// makes the check fail with an explanation, never panic.
+// makes the check fail with an explanation, never panic. The explanation is
+// data, as what operators read is made of it in more than one language.
 func (e *Expr) Check(values map[string]any, warn bool) probes.Check {
 	env := make(map[string]any, len(e.fields))
 	for name, f := range e.fields {
@@ -28,29 +33,26 @@ func (e *Expr) Check(values map[string]any, warn bool) probes.Check {
 	var saw []string
 	absent := false
 	for _, u := range e.uses {
-		if env[u.field] == nil {
-			absent = true
-			saw = append(saw, u.label+" is missing")
-			continue
+		value := absentValue
+		if env[u.field] != nil {
+			// Where a field is, only what lies under it can be missing.
+			if v, err := run(u.program, env); err == nil {
+				value = show(v)
+			}
 		}
-		v, err := run(u.program, env)
-		if err != nil {
-			// Only what lies under the field can be missing here.
-			absent = true
-			saw = append(saw, u.label+" is missing")
-			continue
-		}
-		saw = append(saw, u.label+" = "+show(v))
+		absent = absent || value == absentValue
+		saw = append(saw, u.label+" = "+value)
 	}
+	text := strings.Join(saw, ", ")
 	got, err := run(e.program, env)
 	switch ok, isBool := got.(bool); {
 	case err != nil && !absent:
-		saw = append(saw, reason(err))
+		text += " → " + reason(err)
 	case err != nil:
 	case isBool:
 		c.OK = ok
 	}
-	c.Saw = probes.Excerpt(strings.Join(saw, ", "))
+	c.Saw = probes.Excerpt(text)
 	return c
 }
 
@@ -65,16 +67,15 @@ func run(p *vm.Program, env map[string]any) (v any, err error) {
 	return m.Run(p, env)
 }
 
+// reason is what the machine could not do, such as "string > int", or
+// "bool(string)" for a value that is neither true nor false.
 func reason(err error) string {
 	text := err.Error()
 	var at *file.Error
 	if errors.As(err, &at) {
 		text = at.Message
 	}
-	if strings.HasPrefix(text, "invalid operation: bool(") {
-		return "which is neither true nor false"
-	}
-	return "which cannot be evaluated: " + text
+	return strings.TrimPrefix(text, "invalid operation: ")
 }
 
 // showMax bounds one value, in bytes: several must fit into one explanation.
