@@ -73,7 +73,8 @@ type tableView struct {
 
 type columnView struct {
 	record.Column
-	Key bool
+	Key   bool
+	Share float64 // of a printed page's width, in percent
 }
 
 // columnGroup spans the columns under one heading.
@@ -157,9 +158,12 @@ const longCell = 18
 
 func (p *page) viewTable(t record.Table, index int, path, row, field string) tableView {
 	v := tableView{Title: t.Title}
-	grouped, key := false, keyColumn(t)
+	grouped, key, width := false, keyColumn(t), 0.0
+	for _, c := range t.Columns {
+		width += c.Width
+	}
 	for j, c := range t.Columns {
-		v.Columns = append(v.Columns, columnView{c, j == key})
+		v.Columns = append(v.Columns, columnView{c, j == key, 100 * c.Width / max(width, 1)})
 		if n := len(v.Groups); n > 0 && v.Groups[n-1].Title == c.Group {
 			v.Groups[n-1].Span++
 		} else {
