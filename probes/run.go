@@ -89,14 +89,15 @@ type Evidence struct {
 
 // Span is one finished interval of a run, as the run's page shows it.
 type Span struct {
-	ID     string            `json:"id"`     // 16 hex digits
-	Parent string            `json:"parent"` // empty for the root
-	Name   string            `json:"name"`
-	Start  time.Time         `json:"start"`
-	Took   time.Duration     `json:"took"`
-	Class  Class             `json:"class"` // empty when it went well
-	Error  string            `json:"error"` // what went wrong, redacted
-	Attrs  map[string]string `json:"attrs"` // in readable form
+	ID      string            `json:"id"`     // 16 hex digits
+	Parent  string            `json:"parent"` // empty for the root
+	Name    string            `json:"name"`
+	Start   time.Time         `json:"start"`
+	Took    time.Duration     `json:"took"`
+	Class   Class             `json:"class"`   // empty when it went well
+	Error   string            `json:"error"`   // what went wrong as the trace says it, redacted
+	Finding Finding           `json:"finding"` // the same as data; zero where only the error's text is known
+	Attrs   map[string]string `json:"attrs"`   // in readable form
 }
 
 // Trace is a run with the OTLP bytes it came in.

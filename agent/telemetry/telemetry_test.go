@@ -71,7 +71,7 @@ func TestARunIsOneTrace(t *testing.T) {
 	run := start()
 	ctx, tr := open(&s).Begin(t.Context(), run)
 
-	boom := &probes.Failure{Class: probes.ClassSoft404, Want: "a page", Got: "nothing"}
+	boom := &probes.Failure{Class: probes.ClassSoft404, Phrase: probes.PhraseSoft404, Got: "《404》"}
 	require.Equal(t, boom, tr.Step(ctx, "request", func(ctx context.Context) error {
 		tr.Phase(ctx, probes.Phase{Name: "dns", Start: run.Started, End: run.Started.Add(5 * time.Millisecond), Attrs: []probes.Attr{
 			{Key: "server.address", Value: "x.test"}, {Key: "n", Value: 3}, {Key: "n64", Value: int64(4)}, {Key: "f", Value: 1.5},
@@ -88,7 +88,7 @@ func TestARunIsOneTrace(t *testing.T) {
 
 	run.Took = 20 * time.Millisecond
 	run.TraceID = tr.ID()
-	run.Result.Fail(probes.Finding{Class: probes.ClassSoft404, Step: "request", Want: "a page", Got: "nothing"})
+	run.Result.Fail(boom.Finding("request"))
 	require.NoError(t, tr.End(t.Context(), run))
 	require.Len(t, s.got, 1)
 
@@ -110,20 +110,23 @@ func TestARunIsOneTrace(t *testing.T) {
 	}
 	root, request, dns, connect := byName["probe shebao/page"], byName["request"], byName["dns"], byName["connect"]
 	require.Equal(t, probes.ClassSoft404, root.Class)
-	require.Equal(t, "request: want a page, got nothing", root.Error)
+	require.Equal(t, "request: soft_404: got 《404》", root.Error)
+	require.Equal(t, boom.Finding("request"), root.Finding)
 	require.Equal(t, run.Started, root.Start)
 	require.Equal(t, run.Took, root.Took)
 	require.Equal(t, "443", root.Attrs["server.port"])
 	require.NotContains(t, root.Attrs, "gengfu.title")
 	require.Equal(t, root.ID, request.Parent)
 	require.Equal(t, probes.ClassSoft404, request.Class)
-	require.Equal(t, "GET", request.Attrs["http.request.method"])
+	require.Equal(t, boom.Finding(""), request.Finding)
+	require.Equal(t, map[string]string{"http.request.method": "GET"}, request.Attrs, "the finding is no attribute to be read beside it")
 	require.Equal(t, request.ID, dns.Parent)
 	require.Equal(t, 5*time.Millisecond, dns.Took)
 	require.Empty(t, dns.Error)
 	require.Equal(t, map[string]string{"server.address": "x.test", "n": "3", "n64": "4", "f": "1.5", "b": "true", "list": "a, b", "took": "1s"}, dns.Attrs)
 	require.Equal(t, probes.ClassConnect, connect.Class)
 	require.Contains(t, connect.Error, "refused")
+	require.Zero(t, connect.Finding, "an error is no more than its text")
 }
 
 func TestStatusIsHonest(t *testing.T) {

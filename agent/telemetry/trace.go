@@ -81,8 +81,7 @@ func (t *Trace) Step(ctx context.Context, name string, do func(ctx context.Conte
 	defer t.finish(span)
 	err := do(inner)
 	if err != nil {
-		span.SetAttributes(semconv.ClassKey.String(className(err)))
-		span.SetStatus(codes.Error, probes.Excerpt(err.Error()))
+		blame(span, className(err), err)
 	}
 	return err
 }
@@ -102,18 +101,28 @@ func (t *Trace) Phase(ctx context.Context, p probes.Phase) {
 	if span == nil {
 		return
 	}
-	if p.Err != nil || p.Class != probes.ClassNone {
-		class, text := string(p.Class), ""
-		if p.Err != nil {
-			text = probes.Excerpt(p.Err.Error())
-			if class == "" {
-				class = className(p.Err)
-			}
-		}
-		span.SetAttributes(semconv.ClassKey.String(class))
-		span.SetStatus(codes.Error, text)
+	switch {
+	case p.Class != probes.ClassNone:
+		blame(span, string(p.Class), p.Err)
+	case p.Err != nil:
+		blame(span, className(p.Err), p.Err)
 	}
 	t.finish(span, trace.WithTimestamp(p.End))
+}
+
+// blame marks span as failed: by its class, and by err in words and, where it is
+// a Failure, as data.
+func blame(span trace.Span, class string, err error) {
+	span.SetAttributes(semconv.ClassKey.String(class))
+	text := ""
+	if err != nil {
+		text = probes.Excerpt(err.Error())
+	}
+	span.SetStatus(codes.Error, text)
+	var f *probes.Failure
+	if errors.As(err, &f) {
+		span.SetAttributes(semconv.FailureAttributes(f)...)
+	}
 }
 
 // Annotate implements probes.Recorder. On the root span, names that the run
@@ -216,7 +225,11 @@ func summary(r probes.Result) string {
 		return string(r.Class)
 	}
 	f := r.Findings[0]
-	return probes.Excerpt(fmt.Sprintf("%s: want %s, got %s", f.Step, f.Want, f.Got))
+	text := (&probes.Failure{Class: f.Class, Phrase: f.Phrase, Want: f.Want, Got: f.Got}).Error()
+	if f.Step != "" {
+		text = f.Step + ": " + text
+	}
+	return probes.Excerpt(text)
 }
 
 // className is the failure class of a step's error. Classify sorts what it does

@@ -92,6 +92,15 @@ func RootAttributes(run probes.Run) []attribute.KeyValue {
 	return e.attrs
 }
 
+// FailureAttributes writes what went wrong in a span, beside its class.
+func FailureAttributes(f *probes.Failure) []attribute.KeyValue {
+	var e encoder
+	e.text(keyPhrase, string(f.Phrase), maxID)
+	e.text(keyWant, f.Want, maxPart)
+	e.text(keyGot, f.Got, maxPart)
+	return e.attrs
+}
+
 // Text makes s fit for an attribute: valid UTF-8 of at most 2048 bytes.
 func Text(s string) string {
 	s, _ = clip(s, maxText)

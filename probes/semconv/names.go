@@ -69,6 +69,11 @@ const (
 
 // Attributes of any span of a run.
 const (
+	// The phrase that says what went wrong in a span, with its arguments.
+	keyPhrase = "gengfu.phrase"
+	keyWant   = "gengfu.want"
+	keyGot    = "gengfu.got"
+
 	// KeyDropped counts the spans of a run beyond the agent's bound. On the root.
 	KeyDropped = "gengfu.spans.dropped"
 	// KeyUnfinished marks a span that was still open when its run ended.

@@ -119,6 +119,29 @@ func TestASampleRunSurvives(t *testing.T) {
 	require.Equal(t, spans[0].ID, spans[1].Parent)
 }
 
+func TestASpanSaysWhatWentWrongAsData(t *testing.T) {
+	run := sample()
+	f := &probes.Failure{Class: probes.ClassConnect, Phrase: probes.PhraseRefused, Want: "10.0.0.1:443", Got: strings.Repeat("长", 2000)}
+	failed := span(run, 2, 1, append(semconv.FailureAttributes(f), attribute.String("error.type", "connect"), attribute.String("k", "v")))
+	traces, rejected := semconv.Decode([]*tracepb.ResourceSpans{batch(root(run), failed)}, now)
+	require.Empty(t, rejected)
+	spans, err := semconv.Spans(traces[0].OTLP)
+	require.NoError(t, err)
+	require.Equal(t, run.Result.Findings[0], spans[0].Finding, "the root's is the run's worst")
+	got := spans[1].Finding
+	require.Equal(t, probes.Finding{Class: f.Class, Phrase: f.Phrase, Want: f.Want, Got: got.Got}, got)
+	require.True(t, got.Got != "" && len(got.Got) <= 1024 && strings.HasPrefix(f.Got, got.Got))
+	require.Equal(t, map[string]string{"k": "v"}, spans[1].Attrs)
+
+	// What no agent of ours wrote is not trusted to be well formed.
+	strange := span(run, 2, 1, []attribute.KeyValue{attribute.StringSlice("gengfu.findings", []string{"{"}), attribute.Int("gengfu.phrase", 1)})
+	data, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{batch(strange)}})
+	require.NoError(t, err)
+	spans, err = semconv.Spans(data)
+	require.NoError(t, err)
+	require.Zero(t, spans[0].Finding)
+}
+
 // A field that is added to a run must be carried, so sample must set it.
 func TestTheSampleSetsEveryField(t *testing.T) {
 	var walk func(name string, v reflect.Value)

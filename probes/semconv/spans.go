@@ -3,6 +3,7 @@ package semconv
 import (
 	"cmp"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ import (
 // Spans reads an OTLP TracesData message with one run for its waterfall: the
 // root first, then depth first by start. Spans whose parent is missing follow
 // at the end. The run's own lists are left out of the root's attributes: the
-// Run says them better.
+// Run says them better, and the worst finding is the root's own.
 func Spans(otlp []byte) ([]probes.Span, error) {
 	var data tracepb.TracesData
 	if err := proto.Unmarshal(otlp, &data); err != nil {
@@ -61,7 +62,19 @@ func (t *tree) add(span *tracepb.Span) {
 	}
 	for _, kv := range span.GetAttributes() {
 		switch kv.GetKey() {
-		case keyFindings, keyChecks, keyEvidence:
+		case keyFindings:
+			s.Finding = firstFinding(kv.GetValue())
+			continue
+		case keyChecks, keyEvidence:
+			continue
+		case keyPhrase:
+			s.Finding.Phrase = probes.Phrase(kv.GetValue().GetStringValue())
+			continue
+		case keyWant:
+			s.Finding.Want = kv.GetValue().GetStringValue()
+			continue
+		case keyGot:
+			s.Finding.Got = kv.GetValue().GetStringValue()
 			continue
 		case keyClass:
 			if c := probes.Class(kv.GetValue().GetStringValue()); c.Known() {
@@ -71,8 +84,22 @@ func (t *tree) add(span *tracepb.Span) {
 		}
 		s.Attrs[kv.GetKey()] = readable(kv.GetValue(), 0)
 	}
+	if s.Finding != (probes.Finding{}) && s.Finding.Class == probes.ClassNone {
+		s.Finding.Class = s.Class
+	}
 	t.all = append(t.all, s)
 	t.children[s.Parent] = append(t.children[s.Parent], s)
+}
+
+// firstFinding is the first of a run's findings; zero when it cannot be read.
+func firstFinding(list *commonpb.AnyValue) probes.Finding {
+	var f findingJSON
+	if values := list.GetArrayValue().GetValues(); len(values) > 0 {
+		if err := json.Unmarshal([]byte(values[0].GetStringValue()), &f); err != nil {
+			return probes.Finding{}
+		}
+	}
+	return probes.Finding(f)
 }
 
 func (t *tree) walk() []probes.Span {
