@@ -186,7 +186,7 @@ func bars(n int, step time.Duration, seed int, end probes.Verdict) []view.Bar {
 	return out
 }
 
-var finding = probes.Finding{Class: probes.ClassMaintenancePage, Step: "see 缴费明细", Want: "页面出现「缴费明细」", Got: "系统维护中，请稍后再试。预计恢复时间 12:00"}
+var finding = probes.Finding{Class: probes.ClassMaintenancePage, Phrase: probes.PhraseMaintenance, Got: "《系统维护中》请稍后再试。预计恢复时间 12:00"}
 
 // rich is a bad morning: one service down, two degraded, one blind.
 func rich() *fixture {
@@ -217,13 +217,13 @@ func rich() *fixture {
 	major := incident.Incident{
 		ID: "GZ-20261125-0002", Service: "api-fankui", Name: "办件状态反馈", Channel: probes.ChannelPlatform, Grade: incident.GradeMajor, Class: probes.ClassTimeout,
 		Probes: []probes.Key{{Service: "api-fankui", Probe: "api"}}, Vantages: []string{mobile, telecom, unicom}, Began: now.Add(-163 * time.Minute), Opened: now.Add(-162 * time.Minute),
-		FirstBad: traceID("bad2"), Acked: now.Add(-151 * time.Minute), AckedBy: "张伟", Finding: probes.Finding{Class: probes.ClassTimeout, Step: "request", Want: "10s 内返回", Got: "等待首字节 10.00s 后超时"},
+		FirstBad: traceID("bad2"), Acked: now.Add(-151 * time.Minute), AckedBy: "张伟", Finding: probes.Finding{Class: probes.ClassTimeout, Step: "request", Phrase: probes.PhraseReplyTimeout, Want: "zwfw.example", Got: "10s"},
 	}
 	past := incident.Incident{
 		ID: "GZ-20261121-0001", Service: "shebao-quanyi", Name: "社会保险个人权益记录查询", Channel: probes.ChannelPortal, Grade: incident.GradeOrdinary, Class: probes.ClassStatus,
 		Probes: []probes.Key{{Service: "shebao-quanyi", Probe: "api"}}, Vantages: []string{telecom, unicom}, Began: now.Add(-4*24*time.Hour - 20*time.Minute), Opened: now.Add(-4*24*time.Hour - 19*time.Minute),
 		Resolved: now.Add(-4*24*time.Hour - 3*time.Minute), Acked: now.Add(-4*24*time.Hour - 15*time.Minute), AckedBy: "王敏", FirstBad: traceID("bad3"),
-		Finding: probes.Finding{Class: probes.ClassStatus, Step: "request", Want: "status == 200", Got: "status = 502"},
+		Finding: probes.Finding{Class: probes.ClassStatus, Step: "request", Phrase: probes.PhraseCheck, Want: "status == 200", Got: "status = 502"},
 	}
 	f.incidents = []incident.Incident{inc, major, past}
 
@@ -249,10 +249,10 @@ func rich() *fixture {
 			row.Incident, row.Latency, row.Today = major.ID, 0, fig(7*time.Hour+59*time.Minute, 163*time.Minute, 0, 1)
 		case "wx-yanglao":
 			row.State.Verdict, row.State.Class, row.State.Reason = probes.Degraded, probes.ClassScriptError, availability.ReasonPartial
-			row.State.Finding = probes.Finding{Class: probes.ClassScriptError, Step: "tap text=开始测算", Want: "script_errors == 0", Got: "TypeError: Cannot read properties of undefined (reading 'months')"}
+			row.State.Finding = probes.Finding{Class: probes.ClassScriptError, Phrase: probes.PhraseScriptErrors, Got: "TypeError: Cannot read properties of undefined (reading 'months')"}
 		case "app-jiaofei":
 			row.State.Verdict, row.State.Class = probes.Degraded, probes.ClassLatency
-			row.State.Finding = probes.Finding{Class: probes.ClassLatency, Step: "", Want: "lcp < 4s", Got: "lcp = 5.82s"}
+			row.State.Finding = probes.Finding{Class: probes.ClassLatency, Phrase: probes.PhraseCheck, Want: "lcp < 4s", Got: "lcp = 5.82s"}
 		case "node-1":
 			row.State = view.State{Stale: true, Slot: now.Add(-17 * time.Minute)}
 			row.Today = fig(8*time.Hour, 0, 2*time.Hour+40*time.Minute, 0)
@@ -378,7 +378,8 @@ func (f *fixture) richRuns() {
 		tap := probes.Span{ID: id(42), Parent: id(1), Name: "tap text=查询", Start: start.Add(ms(970)), Took: ms(510)}
 		last := probes.Span{ID: id(43), Parent: id(1), Name: "see 缴费明细", Start: start.Add(ms(1480)), Took: ms(500)}
 		if fail {
-			last.Class, last.Error = probes.ClassMaintenancePage, "want 缴费明细, got 系统维护中，请稍后再试"
+			last.Class, last.Error = probes.ClassStep, "step: text_missing: want 缴费明细, got 《系统维护中》请稍后再试"
+			last.Finding = probes.Finding{Class: probes.ClassStep, Phrase: probes.PhraseTextMissing, Want: "缴费明细", Got: "《系统维护中》请稍后再试"}
 		}
 		return append(list, see, fill, tap, last, probes.Span{ID: id(44), Parent: id(1), Name: "screenshot", Start: start.Add(ms(1980)), Took: ms(60)})
 	}
@@ -387,7 +388,7 @@ func (f *fixture) richRuns() {
 		Labels: map[string]string{"site": unicom, "isp": "联通", "network": "internet"}, Revision: f.catalog.Revision.Commit, Trigger: probes.TriggerSlot, Started: start, Took: 2040 * time.Millisecond, Late: 120 * time.Millisecond,
 		TraceID: traceID("bad" + unicom),
 		Result: probes.Result{
-			Verdict: probes.Down, Class: probes.ClassMaintenancePage, Findings: []probes.Finding{finding, {Class: probes.ClassLatency, Want: "lcp < 1.5s", Got: "lcp = 1.62s"}},
+			Verdict: probes.Down, Class: probes.ClassMaintenancePage, Findings: []probes.Finding{finding, {Class: probes.ClassLatency, Phrase: probes.PhraseCheck, Want: "lcp < 1.5s", Got: "lcp = 1.62s"}},
 			Checks:  []probes.Check{{Expr: "status == 200", OK: true, Saw: "status = 200"}, {Expr: "script_errors == 0", OK: true, Saw: "script_errors = 0"}, {Expr: "lcp < 1.5s", Warn: true, Saw: "lcp = 1.62s"}, {Expr: `text contains "缴费明细"`, Saw: `text = "系统维护中，请稍后再试。预计恢复时间 12:00"`}},
 			Timings: probes.Timings{DNS: 6 * time.Millisecond, Connect: 11 * time.Millisecond, TLS: 38 * time.Millisecond, FirstByte: 412 * time.Millisecond, Body: 48 * time.Millisecond, Total: 2040 * time.Millisecond},
 			Status:  200, URL: "https://www.rsj.example/si/qyjl", IP: "10.8.2.14", TLSUntil: now.AddDate(0, 0, 23), Steps: 5, Passed: 4, Title: "系统维护中",
@@ -470,7 +471,7 @@ func (f *fixture) richRecords() {
 			if s.id == "shebao-quanyi" && round == "09:00" {
 				cells[16] = record.Cell{Text: "异常", Tone: "bad"}
 				cells[9], cells[13], cells[14] = text("0/2"), record.Cell{Text: "未通过", Tone: "bad"}, text("4/5")
-				cells[17], cells[18], cells[19], cells[20], cells[21], cells[22] = text("页面显示系统维护"), text("页面显示系统维护，步骤「see 缴费明细」：应为 页面出现「缴费明细」；实际 系统维护中，请稍后再试"), text("09:04:17"), text("未恢复"), text("1小时38分"), record.Cell{Text: "GZ-20261125-0003", Link: "/incidents/GZ-20261125-0003"}
+				cells[17], cells[18], cells[19], cells[20], cells[21], cells[22] = text("页面显示系统维护"), text("页面显示系统维护：《系统维护中》请稍后再试。预计恢复时间 12:00"), text("09:04:17"), text("未恢复"), text("1小时38分"), record.Cell{Text: "GZ-20261125-0003", Link: "/incidents/GZ-20261125-0003"}
 				cells[23], cells[24], cells[25] = fill("handler", record.ToFill), fill("measure", record.ToFill), fill("outcome", record.ToFill)
 				cells[26] = record.Cell{Text: "7fd2c0a1", Link: "/runs/" + traceID("bad"+unicom)}
 			}

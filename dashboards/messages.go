@@ -103,7 +103,7 @@ var messages = map[string]pair{
 
 	"run.title": {"拨测 · %s", "Run · %s"}, "run.one": {"一次拨测", "One run"}, "run.fine": {"各项检查均符合预期。", "Everything was as expected."},
 	"run.lastgood": {"上一次正常的拨测", "Last good run"}, "run.fall": {"过程", "Waterfall"}, "run.spans.more": {"其余 %d 项", "%d more"},
-	"run.spans.none": {"这次拨测没有留下过程记录。", "This run left no spans."}, "span.start": {"开始", "start"},
+	"run.spans.none": {"这次拨测没有留下过程记录。", "This run left no spans."}, "span.start": {"开始", "start"}, "span.error": {"%s：%s", "%s: %s"},
 	"run.checks": {"检查项", "Checks"}, "run.checks.none": {"定义中没有写检查项（expect），只判断能否正常访问。", "The definition has no expectations; the run only checks that the page answers."},
 	"check.result": {"结果", "Result"}, "check.expr": {"要求", "Expectation"}, "check.saw": {"实测", "Saw"},
 	"check.ok": {"符合", "met"}, "check.warn": {"提醒", "warning"}, "check.failed": {"不符", "failed"},

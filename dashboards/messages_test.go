@@ -198,6 +198,18 @@ func TestAResourceIsNamedByWhatItIs(t *testing.T) {
 	require.Equal(t, "保存证据", p.spanName(probes.Span{Name: "evidence"}, 1))
 }
 
+func TestASpanSaysWhatWentWrongInWords(t *testing.T) {
+	p, en := &page{Lang: wording.ZH}, &page{Lang: wording.EN}
+	refused := probes.Span{Class: probes.ClassConnect, Error: "connect: refused: want 10.0.0.1:80", Finding: probes.Finding{Class: probes.ClassConnect, Phrase: probes.PhraseRefused, Want: "10.0.0.1:80"}}
+	require.Equal(t, "10.0.0.1:80 拒绝连接", p.spanError(refused))
+	require.Equal(t, "10.0.0.1:80 refused the connection", en.spanError(refused))
+	require.Equal(t, "连接失败：odd", p.spanError(probes.Span{Class: probes.ClassConnect, Error: "odd"}))
+	require.Equal(t, "connection failed: odd", en.spanError(probes.Span{Class: probes.ClassConnect, Error: "odd"}))
+	require.Equal(t, "odd", p.spanError(probes.Span{Error: "odd"}))
+	require.Equal(t, "访问超时", p.spanError(probes.Span{Class: probes.ClassTimeout}))
+	require.Empty(t, p.spanError(probes.Span{}))
+}
+
 func TestAClockSaysWhereItStands(t *testing.T) {
 	at := time.Date(2026, 11, 25, 2, 0, 0, 0, time.UTC)
 	p := &page{Lang: wording.ZH, Now: at}

@@ -70,7 +70,7 @@ func (p *page) waterfallOf(spans []probes.Span) waterfall {
 		}
 		depth[s.ID] = d
 		row := spanRow{
-			Name: p.spanName(s, d), Raw: s.Name, Depth: d, Class: s.Class, Error: s.Error,
+			Name: p.spanName(s, d), Raw: s.Name, Depth: d, Class: s.Class, Error: p.spanError(s),
 			Took: millis(float64(s.Took) / 1e6), Offset: "+" + millis(float64(s.Start.Sub(start))/1e6),
 			Kind: cmp.Or(spanKinds[s.Name], "other"),
 		}
@@ -97,6 +97,19 @@ func (p *page) waterfallOf(spans []probes.Span) waterfall {
 		w.Ticks = append(w.Ticks, axisTick(w.Total, k, 4))
 	}
 	return w
+}
+
+// spanError is what went wrong in a span: a sentence of the reader's language,
+// or the trace's own text under the name of its class.
+func (p *page) spanError(s probes.Span) string {
+	if s.Finding != (probes.Finding{}) {
+		return wording.Finding(p.Lang, s.Finding)
+	}
+	class := wording.Class(p.Lang, s.Class)
+	if class == "" || s.Error == "" {
+		return cmp.Or(s.Error, class)
+	}
+	return p.t("span.error", class, s.Error)
 }
 
 // spanName is a span's name for people. The root is the run, below it are steps,

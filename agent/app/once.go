@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -183,7 +184,7 @@ func printRun(o Once, run probes.Run, spans []probes.Span) error {
 		}
 		fmt.Fprintf(&b, "  %s %s    %s\n", mark, c.Expr, c.Saw)
 	}
-	b.WriteString(waterfall(spans))
+	b.WriteString(waterfall(o.Lang, spans))
 	if _, err := io.WriteString(o.Out, b.String()); err != nil {
 		return fmt.Errorf("printing the run: %w", err)
 	}
@@ -192,7 +193,7 @@ func printRun(o Once, run probes.Run, spans []probes.Span) error {
 
 // waterfall draws spans as a person may copy into a ticket: name, start within
 // the run, length, and a bar of the whole.
-func waterfall(spans []probes.Span) string {
+func waterfall(l wording.Lang, spans []probes.Span) string {
 	const width = 40
 	if len(spans) == 0 {
 		return ""
@@ -206,7 +207,7 @@ func waterfall(spans []probes.Span) string {
 			d = up + 1
 		}
 		depth[s.ID] = d
-		name := strings.Repeat("  ", d) + s.Name
+		name := strings.Repeat("  ", d) + spanName(l, s, d)
 		from, long := 0, 0
 		if root.Took > 0 {
 			from = int(int64(width) * int64(s.Start.Sub(root.Start)) / int64(root.Took))
@@ -215,14 +216,23 @@ func waterfall(spans []probes.Span) string {
 		from = min(max(from, 0), width-1)
 		long = min(max(long, 1), width-from)
 		mark := ""
-		if s.Error != "" {
-			mark = "  ! " + s.Error
+		if what := cmp.Or(wording.Finding(l, s.Finding), s.Error); what != "" && s.ID != root.ID {
+			mark = "  ! " + what // the root's stands above
 		}
 		fmt.Fprintf(&b, "  %s %8.1f ms %8.1f ms  |%s%s%s|%s\n", pad(name, 36),
 			float64(s.Start.Sub(root.Start))/1e6, float64(s.Took)/1e6,
 			strings.Repeat(" ", from), strings.Repeat("█", long), strings.Repeat(" ", width-from-long), mark)
 	}
 	return b.String()
+}
+
+// spanName names steps for people; phases go by their usual names. Below the
+// root are steps, and a phase may be called like one.
+func spanName(l wording.Lang, s probes.Span, depth int) string {
+	if depth == 1 {
+		return wording.Step(l, s.Name)
+	}
+	return s.Name
 }
 
 // pad fills or cuts s to n columns, where a Chinese character takes two.
