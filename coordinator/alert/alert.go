@@ -18,6 +18,8 @@ const (
 	EventMajor    Event = "incident.major"
 	EventResolved Event = "incident.resolved"
 	EventTest     Event = "test"
+	// EventWithdrawn ends an incident whose probes are no longer defined.
+	EventWithdrawn Event = "incident.withdrawn"
 )
 
 // Notification is one message about one incident.

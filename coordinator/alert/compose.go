@@ -44,13 +44,16 @@ func Compose(event Event, i incident.Incident, route, base string, at time.Time)
 		lasted := wording.Duration(wording.ZH, i.Lasted(at))
 		n.Title = fmt.Sprintf("【%s恢复】%s已恢复正常，持续%s", grades[i.Grade], who, lasted)
 		lines = append(lines, "恢复："+clock(i.Resolved), "持续："+lasted)
+	case EventWithdrawn:
+		lines = append(lines, "结束："+clock(i.Resolved), "说明：相关拨测已从监测定义中撤销，未见恢复，请人工核实服务状态")
+		n.Title = fmt.Sprintf("【%s结束监测】%s的拨测已撤销，未见恢复", grades[i.Grade], who)
 	case EventMajor:
 		n.Title = fmt.Sprintf("【%s】%s持续无法访问已达 2 小时", grades[i.Grade], who)
 		lines = append(lines, "已持续："+wording.Duration(wording.ZH, i.Lasted(at)))
 	default:
 		n.Title = fmt.Sprintf("【%s】%s无法访问", grades[i.Grade], who)
 	}
-	if what != "" && event != EventResolved {
+	if what != "" && event != EventResolved && event != EventWithdrawn {
 		n.Title += "：" + what
 	}
 	if len(i.Vantages) > 0 {
@@ -58,6 +61,7 @@ func Compose(event Event, i incident.Incident, route, base string, at time.Time)
 	}
 	lines = append(lines, "编号："+i.ID)
 	switch event {
+	case EventWithdrawn: // nobody is asked for a report on what nobody measures
 	case EventResolved:
 		lines = append(lines, fmt.Sprintf("请于 %s 前提交故障处理报告", clock(i.Resolved.Add(reportWithin))))
 	default:

@@ -18,6 +18,7 @@ const (
 	ReasonTooFew  Reason = "too_few"  // a failure was seen, but too few vantages spoke
 	ReasonTie     Reason = "tie"      // as many say down as say it works
 	ReasonNoVoice Reason = "no_voice" // nobody could look
+	ReasonPending Reason = "pending"  // voices that may still decide it are on their way
 )
 
 // Rule is what a probe's definition demanded of a slot, as it stood then.

@@ -66,15 +66,81 @@ func TestJudge(t *testing.T) {
 		{"the first known run of a vantage counts", 2, "east unknown agent, east down status, east up, west down status", "down status agreed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v, class, reason, _ := availability.Judge(availability.Rule{Count: 2, Quorum: c.quorum}, ballot(t, c.votes))
+			v, class, reason, _ := availability.Judge(availability.Rule{Count: 2, Quorum: c.quorum}, ballot(t, c.votes), true)
 			require.Equal(t, c.want, fmt.Sprintf("%s %s %s", v, class, reason))
 		})
 	}
 }
 
+func TestASlotWaitsForVoicesThatMayDecideIt(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		count, quorum int
+		votes         string
+		want          string // verdict class reason
+	}{
+		{"nobody yet", 2, 2, "", "unknown  pending"},
+		{"one that could not look, one to come", 2, 2, "east unknown agent", "unknown  pending"},
+		{"one owner is well and alone", 1, 2, "east up", "up  agreed"},
+		{"the other owner can not make it down", 2, 2, "east up", "up  agreed"},
+		{"the other two owners can", 3, 2, "east up", "unknown  pending"},
+		{"a failure waits for the quorum, whoever was to run it", 1, 2, "east down status", "unknown  pending"},
+		{"the quorum has spoken", 1, 2, "east down status, west down status", "down status agreed"},
+		{"one of two, both spoke", 1, 2, "east down status, west up", "degraded status partial"},
+		{"one against one, the third decides", 3, 2, "east down status, west up", "unknown  pending"},
+		{"two of three, the third can not change it", 3, 2, "east down status, west down status", "down status agreed"},
+		{"two of five, a minority so far", 5, 2, "a down dns, b down dns", "unknown  pending"},
+		{"three of five", 5, 2, "a down dns, b down dns, c down dns", "down dns agreed"},
+		{"three of five are well", 5, 2, "a up, b up, c up", "up  agreed"},
+		{"the third may make it a tie", 4, 2, "a up, b up", "unknown  pending"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, class, reason, _ := availability.Judge(availability.Rule{Count: c.count, Quorum: c.quorum}, ballot(t, c.votes), false)
+			require.Equal(t, c.want, fmt.Sprintf("%s %s %s", v, class, reason))
+		})
+	}
+}
+
+// TestWaitingNeverTakesBackWhatIsCertain: what is said before a slot settled is
+// still true with every vote that may come.
+func TestWaitingNeverTakesBackWhatIsCertain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rule := availability.Rule{Count: rapid.IntRange(1, 5).Draw(t, "count"), Quorum: rapid.IntRange(1, 4).Draw(t, "quorum")}
+		n := rapid.IntRange(0, rule.Count).Draw(t, "spoken")
+		var votes []availability.Vote
+		for i := range rule.Count {
+			votes = append(votes, availability.Vote{
+				Vantage: fmt.Sprint(i), TraceID: fmt.Sprint(i), Started: noon,
+				Verdict: rapid.SampledFrom([]probes.Verdict{probes.Up, probes.Degraded, probes.Down}).Draw(t, "verdict"),
+			})
+		}
+		early, _, reason, _ := availability.Judge(rule, votes[:n], false)
+		final, _, _, _ := availability.Judge(rule, votes, true)
+		if reason == availability.ReasonPending {
+			return
+		}
+		require.Equal(t, early == probes.Down, final == probes.Down)
+	})
+}
+
+func TestAVoteOfAnotherTimeDoesNotCount(t *testing.T) {
+	votes := ballot(t, "east down status, west down status, south up")
+	votes[1].Started = noon.Add(30 * time.Second)
+	require.Equal(t, []availability.Vote{votes[0], votes[2]}, availability.Timely(noon, 30*time.Second, votes))
+	require.Len(t, votes, 3, "the caller's votes are left as they are")
+}
+
+func TestSettleAt(t *testing.T) {
+	votes := ballot(t, "east down status, west down status")
+	slices.Reverse(votes)
+	require.Equal(t, noon.Add(30*time.Second), availability.SettleAt(noon, 10*time.Second, votes))
+	require.Equal(t, noon.Add(time.Minute+30*time.Second), availability.SettleAt(noon.Add(time.Minute), 10*time.Second, votes), "a clock behind shortens nothing")
+	require.Equal(t, noon.Add(30*time.Second), availability.SettleAt(noon, 10*time.Second, nil))
+}
+
 func TestJudgeNamesTheVoices(t *testing.T) {
 	votes := ballot(t, "west up, east unknown agent, east down status, west down status")
-	_, _, _, chosen := availability.Judge(availability.Rule{Quorum: 2}, votes)
+	_, _, _, chosen := availability.Judge(availability.Rule{Quorum: 2}, votes, true)
 	require.Equal(t, []availability.Vote{votes[2], votes[0]}, chosen, "one a vantage, by vantage")
 	require.Equal(t, "west", votes[0].Vantage, "the caller's votes are left as they are")
 }
@@ -82,7 +148,7 @@ func TestJudgeNamesTheVoices(t *testing.T) {
 func TestTheEarliestRunOfAVantageSpeaksForIt(t *testing.T) {
 	early := availability.Vote{Vantage: "east", Verdict: probes.Down, Class: probes.ClassTLS, Started: noon, TraceID: "f"}
 	late := availability.Vote{Vantage: "east", Verdict: probes.Up, Started: noon.Add(time.Second), TraceID: "0"}
-	v, class, _, chosen := availability.Judge(availability.Rule{Quorum: 1}, []availability.Vote{late, early})
+	v, class, _, chosen := availability.Judge(availability.Rule{Quorum: 1}, []availability.Vote{late, early}, true)
 	require.Equal(t, probes.Down, v)
 	require.Equal(t, probes.ClassTLS, class)
 	require.Equal(t, []availability.Vote{early}, chosen)
@@ -90,7 +156,8 @@ func TestTheEarliestRunOfAVantageSpeaksForIt(t *testing.T) {
 
 func TestOrderAndRepetitionOfVotesDoNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rule := availability.Rule{Quorum: rapid.IntRange(0, 4).Draw(t, "quorum")}
+		rule := availability.Rule{Count: rapid.IntRange(0, 4).Draw(t, "count"), Quorum: rapid.IntRange(0, 4).Draw(t, "quorum")}
+		settled := rapid.Bool().Draw(t, "settled")
 		vote := rapid.Custom(func(t *rapid.T) availability.Vote {
 			return availability.Vote{
 				Vantage: rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "vantage"),
@@ -110,7 +177,7 @@ func TestOrderAndRepetitionOfVotesDoNotMatter(t *testing.T) {
 			chosen []availability.Vote
 		}
 		judge := func(votes []availability.Vote) (o outcome) {
-			o.v, o.c, o.r, o.chosen = availability.Judge(rule, votes)
+			o.v, o.c, o.r, o.chosen = availability.Judge(rule, votes, settled)
 			return o
 		}
 		want := judge(votes)

@@ -21,16 +21,18 @@ import (
 // Store runs a step of the evaluation in one write transaction, committed when
 // fn returns nil.
 type Store interface {
-	Pending(ctx context.Context) (bool, error)
+	Pending(ctx context.Context, now time.Time) (bool, error)
 	Update(ctx context.Context, fn func(Tx) error) error
 }
 
 // Tx is what one step may read and write. What is not stored is an error,
 // except where another meaning is given.
 type Tx interface {
-	// Touched lists slots to be judged, the oldest first.
-	Touched(ctx context.Context, limit int) ([]availability.SlotID, error)
+	// Touched lists slots to be judged by now, the oldest first.
+	Touched(ctx context.Context, now time.Time, limit int) ([]availability.SlotID, error)
 	Judged(ctx context.Context, id availability.SlotID) error
+	// Again has a slot judged once more, at that time or with its next vote.
+	Again(ctx context.Context, id availability.SlotID, at time.Time) error
 	// Votes lists what was said about a slot, runs by hand left out, and the
 	// slot's length as each of those runs had it.
 	Votes(ctx context.Context, id availability.SlotID) ([]availability.Vote, []time.Duration, error)
@@ -53,18 +55,20 @@ type Tx interface {
 
 // Over makes a Store of one whose Update hands out its own type of Tx.
 func Over[T Tx](s interface {
-	Pending(ctx context.Context) (bool, error)
+	Pending(ctx context.Context, now time.Time) (bool, error)
 	Update(ctx context.Context, fn func(T) error) error
 }) Store {
 	return over[T]{s.Pending, s.Update}
 }
 
 type over[T Tx] struct {
-	pending func(context.Context) (bool, error)
+	pending func(context.Context, time.Time) (bool, error)
 	update  func(context.Context, func(T) error) error
 }
 
-func (o over[T]) Pending(ctx context.Context) (bool, error) { return o.pending(ctx) }
+func (o over[T]) Pending(ctx context.Context, now time.Time) (bool, error) {
+	return o.pending(ctx, now)
+}
 
 func (o over[T]) Update(ctx context.Context, fn func(Tx) error) error {
 	return o.update(ctx, func(tx T) error { return fn(tx) })
@@ -96,7 +100,7 @@ type Evaluator struct {
 
 const (
 	batch = 100              // slots a transaction: the writer is shared with ingest
-	poll  = time.Second      // for results whose Kick got lost
+	poll  = time.Second      // for slots that settle, and results whose Kick got lost
 	tick  = 10 * time.Second // for what happens by the clock alone
 	again = 2 * time.Second  // after a failure, such as a full disk
 )
@@ -152,7 +156,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 // drain judges batch after batch until none is left.
 func (e *Evaluator) drain(ctx context.Context) error {
 	for e.Catalog() != nil {
-		pending, err := e.Store.Pending(ctx)
+		pending, err := e.Store.Pending(ctx, e.Now())
 		if err != nil || !pending {
 			return err
 		}
@@ -186,7 +190,7 @@ func (e *Evaluator) step(ctx context.Context, fn func(context.Context, *work) er
 }
 
 func (e *Evaluator) judgeBatch(ctx context.Context, w *work) error {
-	ids, err := w.Touched(ctx, batch)
+	ids, err := w.Touched(ctx, w.now, batch)
 	if err != nil {
 		return fmt.Errorf("listing touched slots: %w", err)
 	}

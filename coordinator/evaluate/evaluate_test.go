@@ -173,8 +173,11 @@ func TestFromResultsToAlert(t *testing.T) {
 	b.judge()
 	got, err := b.store.Slot(t.Context(), page, slot(1))
 	require.NoError(t, err)
-	require.Equal(t, availability.ReasonTooFew, got.Reason, "one of two vantages is no outage")
+	require.Equal(t, availability.ReasonPending, got.Reason, "one of two vantages is no outage")
 	require.Empty(t, b.incidents())
+	latest, err := b.store.LatestSlots(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, slot(0), latest[page].Start, "what waits is not yet what is shown")
 
 	b.vote(page, 1, "west down")
 	b.judge()
@@ -261,6 +264,105 @@ func (c cancelling) Update(ctx context.Context, fn func(*store.Tx) error) error 
 	})
 }
 
+func TestASlotSettlesWhenNoVoiceIsToCome(t *testing.T) {
+	b := newBench(t)
+	b.vote(page, 0, "east up", "west up")
+	b.now = slot(1).Add(2 * time.Second)
+	b.vote(page, 1, "east down")
+	b.judge()
+	reason := func(n int) availability.Reason {
+		got, err := b.store.Slot(t.Context(), page, slot(n))
+		require.NoError(t, err)
+		return got.Reason
+	}
+	require.Equal(t, availability.ReasonPending, reason(1))
+	// The run began 1 s into the slot and has 5 s, twice, and 10 s to arrive.
+	b.now = slot(1).Add(21*time.Second - time.Nanosecond)
+	b.judge()
+	require.Equal(t, availability.ReasonPending, reason(1))
+	b.now = b.now.Add(time.Nanosecond)
+	b.judge()
+	require.Equal(t, availability.ReasonTooFew, reason(1))
+	pending, err := b.store.Pending(t.Context(), b.now.Add(time.Hour))
+	require.NoError(t, err)
+	require.False(t, pending)
+	b.vote(page, 1, "west down")
+	b.judge()
+	require.Equal(t, availability.ReasonAgreed, reason(1), "a vote that comes still later counts")
+	require.Len(t, b.incidents(), 1)
+}
+
+func TestConfirmationsThatComeASlotLateOpenTheIncident(t *testing.T) {
+	b := newBench(t)
+	for n := range 10 {
+		b.now = slot(n).Add(2 * time.Second)
+		b.vote(page, n, "east down")
+		if n > 0 {
+			b.vote(page, n-1, "west down")
+		}
+		b.judge()
+	}
+	require.Len(t, b.incidents(), 1)
+	require.Equal(t, slot(0).Add(time.Second), b.incidents()[0].Began)
+}
+
+func TestAVoteOfALaterTimeIsNotCounted(t *testing.T) {
+	b := newBench(t)
+	b.vote(page, 1, "east down", "west down")
+	b.judge()
+	b.runs++
+	late := probes.Run{
+		Key: page, Slot: slot(1), Every: every, Agent: "agent-north", Vantage: "north", Trigger: probes.TriggerConfirm,
+		Started: slot(7), TraceID: fmt.Sprintf("%032x", b.runs), Result: probes.Result{Verdict: probes.Up},
+	}
+	_, err := b.store.Ingest(t.Context(), []probes.Trace{{Run: late}})
+	require.NoError(t, err)
+	b.judge()
+	got, err := b.store.Slot(t.Context(), page, slot(1))
+	require.NoError(t, err)
+	require.Equal(t, probes.Down, got.Verdict)
+	require.Len(t, got.Votes, 2, "a result is never re-stamped")
+}
+
+func TestAnOutageThatOneOfThreeDoesNotSeeIsOneIncident(t *testing.T) {
+	b := newBench(t, "services/a.yaml", service+`probes: [{id: page, kind: fake, every: 30s, timeout: 5s, from: {count: 3, spread: site}, quorum: 2}]`, "routes.yaml", routes)
+	for n := range 10 {
+		b.now = slot(n).Add(3 * time.Second)
+		b.vote(page, n, "north up") // the good one is heard first
+		b.judge()
+		b.vote(page, n, "east down", "west down")
+		b.judge()
+	}
+	require.Len(t, b.incidents(), 1)
+	require.True(t, b.incidents()[0].Open())
+	require.Len(t, b.deliveries(), 1)
+}
+
+func TestAMinorityHeardFirstOpensNothing(t *testing.T) {
+	b := newBench(t, "services/a.yaml", service+`probes: [{id: page, kind: fake, every: 30s, timeout: 5s, from: {count: 5, spread: site}, quorum: 2}]`, "routes.yaml", routes)
+	for n := range 5 {
+		b.now = slot(n).Add(3 * time.Second)
+		b.vote(page, n, "a down", "b down")
+		b.judge()
+		b.vote(page, n, "c up", "d up", "e up")
+		b.judge()
+	}
+	require.Empty(t, b.incidents())
+}
+
+func TestADraftIsJudgedByItsDefinition(t *testing.T) {
+	b := newBench(t)
+	b.catalog = compile(t, 2, "services/a.yaml", twoProbes, "services/b.yaml", "id: draft\nname: 草稿\nchannel: portal\nowner: 值班组\nlife: draft\nurl: https://a.test/\n"+
+		"probes: [{id: page, kind: fake, every: 30s, timeout: 5s, from: {count: 1}, quorum: 1}]\n")
+	key := probes.Key{Service: "draft", Probe: "page"}
+	b.vote(key, 1, "east down")
+	b.judge()
+	got, err := b.store.Slot(t.Context(), key, slot(1))
+	require.NoError(t, err)
+	require.Equal(t, probes.Down, got.Verdict)
+	require.Empty(t, b.incidents())
+}
+
 func TestLateVotesOfAnOldSlotChangeTheRecordOnly(t *testing.T) {
 	b := newBench(t)
 	b.vote(page, 5, "east up", "west up")
@@ -282,6 +384,7 @@ func TestTheRuleIsTheOneThatStoodThen(t *testing.T) {
 	b.accept(slot(2), "services/a.yaml", service+`probes: [{id: page, kind: fake, every: 30s, timeout: 5s, quorum: 1}]`, "routes.yaml", routes)
 	b.vote(page, 1, "east down")
 	b.vote(page, 2, "east down")
+	b.now = slot(4)
 	b.judge()
 	before, err := b.store.Slot(t.Context(), page, slot(1))
 	require.NoError(t, err)
@@ -304,7 +407,7 @@ func TestTheFirstSlotBeganBeforeTheProbeWasDue(t *testing.T) {
 	require.Equal(t, probes.Up, got.Verdict)
 	_, err = b.store.Slot(t.Context(), login, slot(0))
 	require.ErrorIs(t, err, store.ErrNotFound)
-	pending, err := b.store.Pending(t.Context())
+	pending, err := b.store.Pending(t.Context(), b.now)
 	require.NoError(t, err)
 	require.False(t, pending, "a slot that was never due does not wait for ever")
 }
@@ -318,6 +421,7 @@ func TestASlotInsideWhichTheIntervalChanged(t *testing.T) {
 	}
 	_, err := b.store.Ingest(t.Context(), []probes.Trace{{Run: run}})
 	require.NoError(t, err)
+	b.now = slot(4)
 	b.judge()
 	got, err := b.store.Slot(t.Context(), page, slot(1))
 	require.NoError(t, err)
@@ -386,7 +490,9 @@ func TestMaintenanceSilencesAndDrafts(t *testing.T) {
 
 func TestByClock(t *testing.T) {
 	b := newBench(t)
-	b.vote(page, 0, "east down", "west down")
+	for n := range 240 {
+		b.vote(page, n, "east down", "west down")
+	}
 	b.vote(page, 240, "east down", "west down") // from two hours on
 	b.now = slot(0).Add(3 * time.Second)
 	b.judge()
@@ -403,6 +509,8 @@ func TestByClock(t *testing.T) {
 	require.NoError(t, b.byClock(t.Context()))
 	i := b.incidents()[0]
 	require.Equal(t, b.now, i.Resolved, "a probe that is gone keeps no incident open")
+	require.True(t, i.Withdrawn)
+	require.Equal(t, alert.EventWithdrawn, b.deliveries()[0].Notification.Event, "not a recovery: nobody saw one")
 	require.Equal(t, "王工", i.AckedBy, "what people said is left alone")
 }
 

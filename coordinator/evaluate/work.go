@@ -63,8 +63,17 @@ func (w *work) judge(ctx context.Context, id availability.SlotID) error {
 	if err != nil || !ok {
 		return err // what was never due is kept as a run and counts for nothing
 	}
+	if votes = availability.Timely(id.Start, due.Every, votes); len(votes) == 0 {
+		return nil
+	}
 	slot := availability.Slot{Key: id.Key, Start: id.Start, Every: due.Every, Rule: due.Rule}
-	slot.Verdict, slot.Class, slot.Reason, slot.Votes = availability.Judge(due.Rule, votes)
+	settles := availability.SettleAt(id.Start, due.Timeout, votes)
+	slot.Verdict, slot.Class, slot.Reason, slot.Votes = availability.Judge(due.Rule, votes, !w.now.Before(settles))
+	if slot.Reason == availability.ReasonPending {
+		if err := w.Again(ctx, id, settles); err != nil {
+			return fmt.Errorf("waiting for its voices: %w", err)
+		}
+	}
 	if err := w.PutSlot(ctx, slot); err != nil {
 		return err
 	}
@@ -110,11 +119,27 @@ func (w *work) dueAt(ctx context.Context, id availability.SlotID, lengths []time
 		}
 	}
 	if len(list) == 0 {
-		return availability.Due{}, false, nil
+		return w.draftDue(id.Key)
 	}
 	d := list[0]
 	d.Every = longest
 	return d, true, nil
+}
+
+// draftDue is the demand on a draft's probe. A draft is not in the ledger, since
+// it counts for no record, but its pages show what it would be.
+func (w *work) draftDue(key probes.Key) (availability.Due, bool, error) {
+	s, ok := w.catalog.Service(key.Service)
+	if !ok || s.Life != probes.LifeDraft {
+		return availability.Due{}, false, nil
+	}
+	p, ok := w.catalog.Probe(key)
+	if !ok {
+		return availability.Due{}, false, nil
+	}
+	return availability.Due{
+		Key: key, Every: p.Every, Timeout: p.Timeout, Rule: availability.Rule{Count: p.From.Count, Quorum: p.Quorum},
+	}, true, nil
 }
 
 // complete gives a new incident its number and what only the store knows.
@@ -139,6 +164,7 @@ var announced = map[incident.EffectKind]alert.Event{
 	incident.Opened:      alert.EventOpened,
 	incident.BecameMajor: alert.EventMajor,
 	incident.Resolved:    alert.EventResolved,
+	incident.Withdrawn:   alert.EventWithdrawn,
 }
 
 // apply writes what happened to incidents: the incidents, notes and alerts.

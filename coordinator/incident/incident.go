@@ -35,6 +35,9 @@ type Incident struct {
 	Acked    time.Time      `json:"acked"`
 	AckedBy  string         `json:"acked_by,omitempty"`
 	Finding  probes.Finding `json:"finding"` // of the first bad run
+	// Withdrawn says that it ended because its probes are no longer defined:
+	// nobody saw the service work again.
+	Withdrawn bool `json:"withdrawn,omitempty"`
 }
 
 // Open reports whether the incident still lasts.
@@ -52,6 +55,6 @@ func (i Incident) Lasted(now time.Time) time.Duration {
 type Note struct {
 	At   time.Time `json:"at"`
 	By   string    `json:"by"`   // a person, or "gengfu"
-	Kind string    `json:"kind"` // "opened", "resolved", "major", "ack", "note", "alert"
+	Kind string    `json:"kind"` // "opened", "resolved", "withdrawn", "major", "ack", "note", "alert"
 	Text string    `json:"text"`
 }

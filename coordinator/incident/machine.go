@@ -12,20 +12,31 @@ import (
 // MajorAfter is how long a service must be continuously unusable for 重大故障.
 const MajorAfter = 2 * time.Hour
 
+// Gap is how long a failure may go unseen and still count as continuous. Longer
+// silence proves nothing, and a grade may rest on proof alone.
+const Gap = 5 * time.Minute
+
+// GoodSlots is how many slots in a row must be good to end an incident when too
+// few vantages speak to confirm the recovery.
+const GoodSlots = 3
+
 // ServiceState is one service's machine between two slots, as it is stored.
 type ServiceState struct {
 	Probes map[probes.Key]ProbeState `json:"probes,omitempty"`
 	Open   *Incident                 `json:"open,omitempty"` // as the machine knows it; nil when none is open
-	// DownUntil is the end of the newest down slot of the open incident: so far
-	// the failure is proven, and no further.
+	// DownFrom and DownUntil are the newest stretch of the open incident that is
+	// proven down without a longer gap.
+	DownFrom  time.Time `json:"down_from,omitzero"`
 	DownUntil time.Time `json:"down_until,omitzero"`
 }
 
 // ProbeState is what the machine remembers of one probe.
 type ProbeState struct {
-	Slot    time.Time `json:"slot"`          // start of the newest judged slot
+	Slot    time.Time `json:"slot"`          // start of the newest slot that says something
 	Failing bool      `json:"failing"`       // it keeps the open incident open
 	Good    time.Time `json:"good,omitzero"` // when it was first seen to work again
+	// Streak is how many good slots in a row there were while failing.
+	Streak int `json:"streak,omitempty"`
 }
 
 // SlotJudged is a slot that was judged, for the first time or again.
@@ -46,6 +57,7 @@ const (
 	Updated     EffectKind = "updated" // more probes or vantages see it
 	BecameMajor EffectKind = "major"
 	Resolved    EffectKind = "resolved"
+	Withdrawn   EffectKind = "withdrawn" // its probes are no longer defined
 )
 
 // Effect is one thing that happened, with the incident as it stands then.
@@ -57,27 +69,31 @@ type Effect struct {
 // Next steps a service's machine by one judged slot. complete is called for a
 // new incident, to give it a number and what only the store knows.
 //
-// Down opens at once, since the quorum has already agreed. Unknown and a tie
-// keep the state. A slot that works, all over or from some vantages, ends its
-// probe's part; the incident ends with the last of them. A slot older than the
-// newest one of its probe changes nothing: late data belongs to the record, not
-// to now. The newest slot may be judged again and again.
+// Down opens at once, since the quorum has already agreed. Unknown and a tie say
+// nothing and keep the state; they do not make an older slot old, whose voices
+// may only be late. A probe's part ends when the quorum sees it work, or after
+// GoodSlots good slots in a row where fewer speak: one lucky reply, or the one
+// vantage that still gets through, is no recovery. The incident ends with the
+// last of its probes. A slot older than the newest one that said something
+// changes nothing: late data belongs to the record, not to now. The newest slot
+// may be judged again and again.
 func Next(st ServiceState, ev SlotJudged, now time.Time, complete func(Incident) Incident) (ServiceState, []Effect) {
 	key := ev.Slot.Key
 	p := st.Probes[key]
-	if ev.Slot.Start.Before(p.Slot) {
+	switch {
+	case ev.Slot.Verdict == probes.Unknown, ev.Slot.Reason == availability.ReasonTie:
+		return st, nil
+	case ev.Slot.Start.Before(p.Slot):
 		return st, nil
 	}
+	again := ev.Slot.Start.Equal(p.Slot)
 	st = st.clone()
 	p.Slot = ev.Slot.Start
 	var effects []Effect
-	switch {
-	case ev.Slot.Verdict == probes.Unknown, ev.Slot.Reason == availability.ReasonTie:
-		st.Probes[key] = p
-	case ev.Slot.Verdict == probes.Down:
+	if ev.Slot.Verdict == probes.Down {
 		effects = st.down(key, p, ev, now, complete)
-	default:
-		effects = st.works(key, p, ev)
+	} else {
+		effects = st.works(key, p, ev, again)
 	}
 	return st, effects
 }
@@ -94,12 +110,16 @@ func (st *ServiceState) down(key probes.Key, p ProbeState, ev SlotJudged, now ti
 			Probes: []probes.Key{key}, Vantages: vantages(bad),
 			Began: bad[0].Started, Opened: now, FirstBad: bad[0].TraceID,
 		})
-		p.Failing, p.Good = true, time.Time{}
-		st.Probes[key], st.Open, st.DownUntil = p, &i, ev.Slot.End()
+		p.Failing, p.Good, p.Streak = true, time.Time{}, 0
+		st.Probes[key], st.Open = p, &i
+		st.DownFrom, st.DownUntil = i.Began, ev.Slot.End()
 		return append([]Effect{{Opened, i}}, st.grade(now)...)
 	}
-	p.Failing, p.Good = true, time.Time{}
+	p.Failing, p.Good, p.Streak = true, time.Time{}, 0
 	st.Probes[key] = p
+	if ev.Slot.Start.Sub(st.DownUntil) > Gap {
+		st.DownFrom = ev.Slot.Start
+	}
 	if st.DownUntil.Before(ev.Slot.End()) {
 		st.DownUntil = ev.Slot.End()
 	}
@@ -115,12 +135,29 @@ func (st *ServiceState) down(key probes.Key, p ProbeState, ev SlotJudged, now ti
 	return append(effects, st.grade(now)...)
 }
 
-func (st *ServiceState) works(key probes.Key, p ProbeState, ev SlotJudged) []Effect {
-	if p.Failing {
-		p.Failing, p.Good = false, ev.Slot.Start
-		if good := saw(ev.Slot.Votes, func(v probes.Verdict) bool { return v == probes.Up || v == probes.Degraded }); len(good) > 0 {
+func (st *ServiceState) works(key probes.Key, p ProbeState, ev SlotJudged, again bool) []Effect {
+	if !p.Failing {
+		st.Probes[key] = p
+		return nil
+	}
+	if ev.Slot.Reason == availability.ReasonPartial {
+		// It works for some and fails for others: no recovery, and no streak.
+		p.Good, p.Streak = time.Time{}, 0
+		st.Probes[key] = p
+		return nil
+	}
+	good := saw(ev.Slot.Votes, func(v probes.Verdict) bool { return v == probes.Up || v == probes.Degraded })
+	if p.Streak == 0 {
+		p.Good = ev.Slot.Start
+		if len(good) > 0 {
 			p.Good = good[0].Started
 		}
+	}
+	if p.Streak == 0 || !again {
+		p.Streak++
+	}
+	if len(good) >= ev.Slot.Rule.Quorum || p.Streak >= GoodSlots {
+		p.Failing, p.Streak = false, 0
 	}
 	st.Probes[key] = p
 	return st.settle()
@@ -141,10 +178,10 @@ func (st *ServiceState) settle() []Effect {
 			at = p.Good
 		}
 	}
-	return st.end(at)
+	return st.end(at, Resolved)
 }
 
-func (st *ServiceState) end(at time.Time) []Effect {
+func (st *ServiceState) end(at time.Time, how EffectKind) []Effect {
 	// In a slot judged again the good run may have come before the bad one.
 	if at.Before(st.Open.Began) {
 		at = st.Open.Began
@@ -154,9 +191,9 @@ func (st *ServiceState) end(at time.Time) []Effect {
 	}
 	// A backlog may bring the whole of a long failure at once.
 	effects := st.grade(at)
-	st.Open.Resolved = at
-	effects = append(effects, Effect{Resolved, *st.Open})
-	st.Open, st.DownUntil = nil, time.Time{}
+	st.Open.Resolved, st.Open.Withdrawn = at, how == Withdrawn
+	effects = append(effects, Effect{how, *st.Open})
+	st.Open, st.DownFrom, st.DownUntil = nil, time.Time{}, time.Time{}
 	for key, p := range st.Probes {
 		p.Good = time.Time{}
 		st.Probes[key] = p
@@ -169,7 +206,7 @@ func (st *ServiceState) grade(now time.Time) []Effect {
 	if st.Open == nil || st.Open.Grade == GradeMajor {
 		return nil
 	}
-	at := st.Open.Began.Add(MajorAfter)
+	at := st.DownFrom.Add(MajorAfter)
 	if now.Before(at) || st.DownUntil.Before(at) {
 		return nil
 	}
@@ -186,7 +223,7 @@ func Tick(st ServiceState, now time.Time) (ServiceState, []Effect) {
 }
 
 // Withdraw forgets the probes that are no longer defined. A probe that is gone
-// can not recover, so it must not keep an incident open.
+// can not recover, so it must not keep an incident open; that it ended so is said.
 func Withdraw(st ServiceState, defined func(probes.Key) bool, now time.Time) (ServiceState, []Effect) {
 	st = st.clone()
 	failed := false
@@ -204,7 +241,8 @@ func Withdraw(st ServiceState, defined func(probes.Key) bool, now time.Time) (Se
 			return st, nil
 		}
 	}
-	return st, st.end(now)
+	effects := st.end(now, Withdrawn)
+	return st, effects
 }
 
 func (st ServiceState) clone() ServiceState {

@@ -31,11 +31,15 @@ func judged(t require.TestingT, line string) incident.SlotJudged {
 	vote := func(vantage string, second int, v probes.Verdict) availability.Vote {
 		return availability.Vote{Vantage: vantage, Verdict: v, Started: start.Add(time.Duration(second) * time.Second), TraceID: f[0] + f[1] + vantage}
 	}
-	s := availability.Slot{Key: probes.Key{Service: "shebao", Probe: f[0]}, Start: start, Every: every}
+	s := availability.Slot{Key: probes.Key{Service: "shebao", Probe: f[0]}, Start: start, Every: every, Rule: availability.Rule{Count: 2, Quorum: 2}}
 	east, west := probes.Up, probes.Up
 	switch f[2] {
 	case "up":
 		s.Verdict, s.Reason = probes.Up, availability.ReasonAgreed
+	case "alone": // one vantage spoke
+		s.Verdict, s.Reason, west = probes.Up, availability.ReasonAgreed, probes.Unknown
+	case "pending":
+		s.Verdict, s.Reason, east, west = probes.Unknown, availability.ReasonPending, probes.Down, probes.Unknown
 	case "slow":
 		s.Verdict, s.Reason, east, west = probes.Degraded, availability.ReasonAgreed, probes.Degraded, probes.Degraded
 	case "partial":
@@ -104,7 +108,14 @@ func TestNext(t *testing.T) {
 		{"down again is the same", "page 1 down, page 2 down, page 3 down", "opened"},
 		{"up ends it", "page 1 down, page 2 up", "opened resolved"},
 		{"working slowly ends it", "page 1 down, page 2 slow", "opened resolved"},
-		{"working from elsewhere ends it", "page 1 down, page 2 partial", "opened resolved"},
+		{"working from elsewhere only does not end it", "page 1 down, page 2 partial, page 3 partial, page 4 partial, page 5 partial", "opened"},
+		{"one voice is no recovery", "page 1 down, page 2 alone, page 3 alone", "opened"},
+		{"three good slots in a row are", "page 1 down, page 2 alone, page 3 alone, page 4 alone", "opened resolved"},
+		{"in a row", "page 1 down, page 2 alone, page 3 alone, page 4 partial, page 5 alone, page 6 alone, page 7 alone", "opened resolved"},
+		{"one lucky reply among failures", "page 1 down, page 2 alone, page 3 down, page 4 alone, page 5 down, page 6 alone, page 7 alone", "opened"},
+		{"one slot judged again is one", "page 1 down, page 2 alone, page 2 alone, page 2 alone, page 2 alone", "opened"},
+		{"the voice that confirms the recovery comes late", "page 1 down, page 2 alone, page 2 up", "opened resolved"},
+		{"silence does not break a row", "page 1 down, page 2 alone, page 3 unknown, page 4 alone, page 5 alone", "opened resolved"},
 		{"unknown keeps it open", "page 1 down, page 2 unknown, page 3 few", "opened"},
 		{"a tie keeps it open", "page 1 down, page 2 tie", "opened"},
 		{"unknown opens nothing", "page 1 unknown, page 2 few", ""},
@@ -112,12 +123,17 @@ func TestNext(t *testing.T) {
 		{"partial opens nothing", "page 1 partial", ""},
 		{"after the end a new one", "page 1 down, page 2 up, page 3 down, page 4 up", "opened resolved opened resolved"},
 		{"judged again with late votes", "page 1 few, page 1 down", "opened"},
-		{"judged again the other way", "page 1 up, page 1 partial, page 1 down, page 1 partial", "opened resolved"},
+		{"judged again the other way", "page 1 up, page 1 partial, page 1 down, page 1 partial", "opened"},
+		{"judged again as well", "page 1 down, page 1 up", "opened resolved"},
+		{"waiting opens nothing", "page 1 pending", ""},
+		{"waiting keeps it open", "page 1 down, page 2 pending", "opened"},
 		{"judged again and again the same", "page 1 down, page 1 down, page 1 down, page 2 up, page 2 up", "opened resolved"},
 		{"an older slot opens nothing", "page 5 up, page 4 down", ""},
 		{"an older slot ends nothing", "page 5 down, page 4 up", "opened"},
 		{"an older slot reopens nothing", "page 3 down, page 5 up, page 4 down, page 3 down", "opened resolved"},
-		{"an unknown slot is newer all the same", "page 5 unknown, page 4 down", ""},
+		{"an unknown slot makes no other old", "page 5 unknown, page 4 down", "opened"},
+		{"nor does one that waits", "page 5 pending, page 4 few, page 4 down, page 5 down", "opened"},
+		{"confirmations that come a slot late", "page 1 pending, page 2 pending, page 1 down, page 3 pending, page 2 down", "opened"},
 		{"a second probe joins", "page 1 down, api 1 down", "opened updated"},
 		{"all must recover", "page 1 down, api 1 down, page 2 up, page 3 up, api 2 up", "opened updated resolved"},
 		{"one falls back before the other recovers", "page 1 down, api 1 down, page 2 up, page 3 down, api 2 up, page 4 up", "opened updated resolved"},
@@ -154,8 +170,8 @@ func TestWhatAnIncidentSays(t *testing.T) {
 	m.step("api 1 down")
 	require.Equal(t, []probes.Key{page, api}, m.last.Probes)
 	m.step("page 2 up")
-	m.step("api 3 partial") // west works again
-	require.Equal(t, second(3, 2), m.last.Resolved, "the run that saw the last of them work")
+	m.step("api 3 up")
+	require.Equal(t, second(3, 1), m.last.Resolved, "the run that saw the last of them work")
 	require.Equal(t, second(1, 1), m.last.Began)
 	require.Nil(t, m.st.Open)
 }
@@ -202,18 +218,38 @@ func TestMajor(t *testing.T) {
 		m.step("page 40 up")
 		require.Equal(t, []string{"opened", "resolved"}, m.log)
 	})
-	t.Run("by the next slot", func(t *testing.T) {
+	t.Run("time that nobody saw proves nothing", func(t *testing.T) {
 		m := &machine{t: t}
 		m.step("page 1 down")
 		m.step("page 30 down")
+		require.Equal(t, []string{"opened"}, m.log)
+		for n := 31; n < 53; n++ {
+			m.step(fmt.Sprintf("page %d down", n))
+		}
+		require.Equal(t, []string{"opened"}, m.log, "the clock of 2 h began anew with slot 30")
+		m.step("page 53 down")
+		_, effects := incident.Tick(m.st, zero.Add(54*every))
+		require.Len(t, effects, 1)
+	})
+	t.Run("a slot unseen between two breaks nothing", func(t *testing.T) {
+		m := &machine{t: t}
+		for n := 1; n <= 26; n++ {
+			if n%2 == 1 || n == 26 {
+				m.step(fmt.Sprintf("page %d down", n))
+			}
+		}
 		require.Equal(t, []string{"opened", "major"}, m.log)
-		m.step("page 31 up")
+		m.step("page 27 up")
 		require.Equal(t, incident.GradeMajor, m.last.Grade)
 	})
 	t.Run("found out at its end", func(t *testing.T) { // a backlog, judged at one instant
 		st, now := incident.ServiceState{}, zero
 		var kinds []incident.EffectKind
-		for _, line := range []string{"page 1 down", "page 25 down", "page 26 up"} {
+		var lines []string
+		for n := 1; n <= 25; n++ {
+			lines = append(lines, fmt.Sprintf("page %d down", n))
+		}
+		for _, line := range append(lines, "page 26 up") {
 			var effects []incident.Effect
 			st, effects = incident.Next(st, judged(t, line), now, func(i incident.Incident) incident.Incident { return i })
 			for _, e := range effects {
@@ -224,8 +260,9 @@ func TestMajor(t *testing.T) {
 	})
 	t.Run("not a moment less", func(t *testing.T) {
 		m := &machine{t: t}
-		m.step("page 1 down")
-		m.step("page 24 down")
+		for n := 1; n <= 24; n++ {
+			m.step(fmt.Sprintf("page %d down", n))
+		}
 		m.step("page 25 up") // 2 h after it began, to the second, but down is proven for less
 		require.Equal(t, []string{"opened", "resolved"}, m.log)
 	})
@@ -245,7 +282,8 @@ func TestWithdraw(t *testing.T) {
 	require.Empty(t, effects, "the other still fails")
 	st, effects = incident.Withdraw(st, gone("page", "api"), now)
 	require.Len(t, effects, 1)
-	require.Equal(t, incident.Resolved, effects[0].Kind)
+	require.Equal(t, incident.Withdrawn, effects[0].Kind, "nobody saw it recover")
+	require.True(t, effects[0].Incident.Withdrawn)
 	require.Equal(t, now, effects[0].Incident.Resolved)
 	require.Empty(t, st.Probes)
 
@@ -261,19 +299,23 @@ func TestWhateverComes(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			name := rapid.SampledFrom([]string{"page", "api"}).Draw(t, "probe")
 			n := rapid.IntRange(0, 30).Draw(t, "slot")
-			verdict := rapid.SampledFrom([]string{"up", "slow", "partial", "tie", "unknown", "few", "down"}).Draw(t, "verdict")
+			verdict := rapid.SampledFrom([]string{"up", "alone", "slow", "partial", "tie", "unknown", "few", "pending", "down"}).Draw(t, "verdict")
 			before := len(m.log)
 			was := m.st.Open != nil
 			line := fmt.Sprintf("%s %d %s", name, n, verdict)
 			m.step(line)
-			if at, ok := newest[name]; ok && n < at {
+			silent := verdict == "unknown" || verdict == "few" || verdict == "tie" || verdict == "pending"
+			switch at, ok := newest[name]; {
+			case silent:
+				require.Len(t, m.log, before, "what says nothing changes nothing")
+			case ok && n < at:
 				require.Len(t, m.log, before, "an older slot changes nothing")
-			} else {
+			default:
 				newest[name] = n
 				require.False(t, verdict == "down" && m.st.Open == nil)
 			}
-			if verdict == "unknown" || verdict == "few" || verdict == "tie" {
-				require.Equal(t, was, m.st.Open != nil)
+			if verdict == "partial" {
+				require.Equal(t, was, m.st.Open != nil, "partial neither opens nor closes")
 			}
 			// The same again changes nothing.
 			after, log := m.st, len(m.log)

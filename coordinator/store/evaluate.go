@@ -22,17 +22,17 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	return s.inTx(ctx, "evaluating", func(tx *sql.Tx) error { return fn(&Tx{tx}) })
 }
 
-// Pending reports whether slots wait to be judged.
-func (s *Store) Pending(ctx context.Context) (bool, error) {
+// Pending reports whether slots wait to be judged by now.
+func (s *Store) Pending(ctx context.Context, now time.Time) (bool, error) {
 	var n int
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM dirty_slots)`).Scan(&n)
+	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM dirty_slots WHERE at <= ?)`, nanos(now)).Scan(&n)
 	return n == 1, s.explain("looking for touched slots", err)
 }
 
-const touchedQuery = `SELECT probe, start FROM dirty_slots ORDER BY start, probe LIMIT ?`
+const touchedQuery = `SELECT probe, start FROM dirty_slots WHERE at <= ? ORDER BY start, probe LIMIT ?`
 
-// Touched returns slots to be judged, the oldest first, at most limit.
-func (t *Tx) Touched(ctx context.Context, limit int) ([]availability.SlotID, error) {
+// Touched returns slots to be judged by now, the oldest first, at most limit.
+func (t *Tx) Touched(ctx context.Context, now time.Time, limit int) ([]availability.SlotID, error) {
 	return query(ctx, t.tx, func(rows *sql.Rows) (availability.SlotID, error) {
 		var (
 			id    availability.SlotID
@@ -45,12 +45,20 @@ func (t *Tx) Touched(ctx context.Context, limit int) ([]availability.SlotID, err
 			id.Key, err = probes.ParseKey(key)
 		}
 		return id, err
-	}, touchedQuery, limit)
+	}, touchedQuery, nanos(now), limit)
 }
 
 // Judged takes a slot from the touched ones.
 func (t *Tx) Judged(ctx context.Context, id availability.SlotID) error {
 	_, err := t.tx.ExecContext(ctx, `DELETE FROM dirty_slots WHERE probe = ? AND start = ?`, id.Key.String(), nanos(id.Start))
+	return err
+}
+
+// Again has a slot judged once more, at that time or with its next vote,
+// whichever is first.
+func (t *Tx) Again(ctx context.Context, id availability.SlotID, at time.Time) error {
+	_, err := t.tx.ExecContext(ctx, `INSERT INTO dirty_slots (probe, start, at) VALUES (?, ?, ?) ON CONFLICT (probe, start) DO UPDATE SET at = min(at, excluded.at)`,
+		id.Key.String(), nanos(id.Start), nanos(at))
 	return err
 }
 
@@ -100,6 +108,9 @@ func (t *Tx) PutSlot(ctx context.Context, s availability.Slot) error {
 	}
 	if _, err = t.tx.ExecContext(ctx, `INSERT OR REPLACE INTO slot_votes (probe, start, votes) VALUES (?, ?, ?)`, key, start, votes); err != nil {
 		return fmt.Errorf("writing votes of slot %v of %s: %w", s.Start, key, err)
+	}
+	if s.Reason == availability.ReasonPending {
+		return nil // the newest slot is the newest that says something
 	}
 	_, err = t.tx.ExecContext(ctx, `INSERT INTO latest_slots (probe, start) VALUES (?, ?)
 		ON CONFLICT (probe) DO UPDATE SET start = excluded.start WHERE excluded.start > start`, key, start)

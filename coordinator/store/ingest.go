@@ -107,7 +107,7 @@ func (r traceRow) insert(ctx context.Context, tx *sql.Tx, received int64) (added
 	if run.Trigger == probes.TriggerManual {
 		return true, nil // never counts, so nothing is to be judged
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO dirty_slots (probe, start) VALUES (?, ?) ON CONFLICT DO NOTHING`, key, nanos(run.Slot))
+	_, err = tx.ExecContext(ctx, `INSERT INTO dirty_slots (probe, start, at) VALUES (?, ?, 0) ON CONFLICT (probe, start) DO UPDATE SET at = 0`, key, nanos(run.Slot))
 	if err != nil {
 		return false, fmt.Errorf("marking a slot of %s: %w", key, err)
 	}

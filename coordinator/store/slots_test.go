@@ -115,7 +115,7 @@ func TestManyAtOnce(t *testing.T) {
 				}
 				if err == nil {
 					err = s.Update(t.Context(), func(tx *store.Tx) error {
-						ids, err := tx.Touched(t.Context(), 1)
+						ids, err := tx.Touched(t.Context(), time.Now(), 1)
 						if err == nil && len(ids) == 1 {
 							err = tx.PutSlot(t.Context(), judgedSlot(ids[0].Key, ids[0].Start, probes.Up))
 						}

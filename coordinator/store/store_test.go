@@ -58,7 +58,7 @@ func touched(t *testing.T, s *store.Store) (ids []availability.SlotID) {
 	t.Helper()
 	require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) error {
 		var err error
-		ids, err = tx.Touched(t.Context(), 100)
+		ids, err = tx.Touched(t.Context(), time.Now(), 100)
 		return err
 	}))
 	return ids

@@ -56,13 +56,15 @@ CREATE TABLE evidence (
 	data   BLOB NOT NULL
 ) STRICT;
 
--- Slots that a committed batch touched and that are to be judged (again).
+-- Slots that a committed batch touched, or that wait for voices until "at", and
+-- that are to be judged (again).
 CREATE TABLE dirty_slots (
 	probe TEXT NOT NULL,
 	start INTEGER NOT NULL,
+	at    INTEGER NOT NULL,
 	PRIMARY KEY (probe, start)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX dirty_slots_start ON dirty_slots (start);
+CREATE INDEX dirty_slots_start ON dirty_slots (start, at);
 
 CREATE TABLE slots (
 	probe   TEXT NOT NULL,
