@@ -17,6 +17,7 @@ func TestHotQueriesUseTheirKeys(t *testing.T) {
 		"votes":    {votesQuery, "SEARCH results USING PRIMARY KEY (probe=? AND slot=?)"},
 		"touched":  {touchedQuery, "SCAN dirty_slots USING COVERING INDEX dirty_slots_start"},
 		"runs":     {runsQuery, "SEARCH r USING COVERING INDEX results_started (probe=? AND started>? AND started<?)"},
+		"older":    {runsBeforeQuery, "SEARCH r USING COVERING INDEX results_started (probe=? AND started>? AND started<?)"},
 		"lastGood": {lastGoodQuery, "INDEX results_good (probe=? AND started<?)"},
 		"latest":   {latestQuery, "SEARCH s USING PRIMARY KEY (probe=? AND start=?)"},
 		"slots":    {slotsQuery, "SEARCH s USING PRIMARY KEY (probe=? AND start>? AND start<?)"},

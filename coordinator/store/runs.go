@@ -12,6 +12,9 @@ import (
 const (
 	runsQuery = `SELECT t.run FROM results r JOIN traces t USING (trace_id)
 		WHERE r.probe = ? AND r.started >= ? AND r.started < ? ORDER BY r.started DESC, r.trace_id DESC LIMIT ?`
+	runsBeforeQuery = `SELECT t.run FROM results r JOIN traces t USING (trace_id)
+		WHERE r.probe = ?1 AND r.started >= ?2 AND r.started <= ?3 AND (r.started < ?3 OR r.trace_id < ?4)
+		ORDER BY r.started DESC, r.trace_id DESC LIMIT ?5`
 	lastGoodQuery = `SELECT t.run FROM results r JOIN traces t USING (trace_id)
 		WHERE r.probe = ? AND r.started < ? AND r.verdict = 'up' ORDER BY r.started DESC, r.trace_id DESC LIMIT 1`
 	agentRunsQuery = `SELECT a.agent, a.vantage, a.labels, a.last, COALESCE(SUM(m.runs), 0), COALESCE(SUM(m.unknown), 0)
@@ -23,6 +26,13 @@ const (
 // most limit.
 func (s *Store) Runs(ctx context.Context, key probes.Key, from, to time.Time, limit int) ([]probes.Run, error) {
 	list, err := query(ctx, s.read, scanRun, runsQuery, key.String(), nanos(from), nanos(to), limit)
+	return list, s.explain("reading runs of "+key.String(), err)
+}
+
+// RunsBefore returns the runs that follow in the list of Runs after the one
+// that started then and has this trace id, down to from, at most limit.
+func (s *Store) RunsBefore(ctx context.Context, key probes.Key, from, started time.Time, traceID string, limit int) ([]probes.Run, error) {
+	list, err := query(ctx, s.read, scanRun, runsBeforeQuery, key.String(), nanos(from), nanos(started), traceID, limit)
 	return list, s.explain("reading runs of "+key.String(), err)
 }
 

@@ -12,15 +12,15 @@ import (
 
 const (
 	slotColumns = `s.probe, s.start, s.every, s.voices, s.quorum, s.verdict, s.class, s.reason`
-	// A slot that began before the stretch may run into it. longestSlot keeps
-	// the search for it short.
-	touching    = ` WHERE s.probe = ? AND s.start > ? AND s.start < ? AND s.start + s.every > ? ORDER BY s.start`
-	longestSlot = 25 * time.Hour
+	// A slot speaks until it ends or the next one begins, so of those that began
+	// before the stretch only the newest can speak in it.
+	touching = ` WHERE s.probe = ?1 AND s.start >= COALESCE((SELECT MAX(p.start) FROM slots p WHERE p.probe = ?1 AND p.start <= ?2), ?2)
+		AND s.start < ?3 AND s.start + s.every > ?2 ORDER BY s.start`
 
 	latestQuery = `SELECT ` + slotColumns + `, v.votes FROM latest_slots l
 		JOIN slots s ON s.probe = l.probe AND s.start = l.start JOIN slot_votes v ON v.probe = l.probe AND v.start = l.start`
 	slotsQuery    = `SELECT ` + slotColumns + `, v.votes FROM slots s JOIN slot_votes v USING (probe, start)` + touching
-	verdictsQuery = `SELECT ` + slotColumns + ` FROM slots s` + touching
+	verdictsQuery = `SELECT s.start, s.every, s.verdict, s.class FROM slots s` + touching
 )
 
 // LatestSlots returns the newest judged slot of every probe that ever had one.
@@ -37,21 +37,32 @@ func (s *Store) LatestSlots(ctx context.Context) (map[probes.Key]availability.Sl
 }
 
 // Slots returns the judged slots of a probe that speak for any time in
-// [from, to), oldest first.
+// [from, to), oldest first. Of two that overlap the later speaks from its start.
 func (s *Store) Slots(ctx context.Context, key probes.Key, from, to time.Time) ([]availability.Slot, error) {
 	list, err := query(ctx, s.read, scanVotedSlot, slotsQuery, touchingArgs(key, from, to)...)
 	return list, s.explain("reading slots of "+key.String(), err)
 }
 
-// Verdicts is Slots without votes, for long stretches.
+// Verdicts is Slots without rules, reasons and votes, for long stretches.
 func (s *Store) Verdicts(ctx context.Context, key probes.Key, from, to time.Time) ([]availability.Slot, error) {
-	list, err := query(ctx, s.read, func(rows *sql.Rows) (availability.Slot, error) { return scanSlot(rows) },
-		verdictsQuery, touchingArgs(key, from, to)...)
+	list, err := query(ctx, s.read, func(rows *sql.Rows) (availability.Slot, error) {
+		var (
+			slot         = availability.Slot{Key: key}
+			verdict      string
+			start, every int64
+		)
+		err := rows.Scan(&start, &every, &verdict, &slot.Class)
+		if err == nil {
+			slot.Start, slot.Every = instant(start), time.Duration(every)
+			slot.Verdict, err = probes.ParseVerdict(verdict)
+		}
+		return slot, err
+	}, verdictsQuery, touchingArgs(key, from, to)...)
 	return list, s.explain("reading verdicts of "+key.String(), err)
 }
 
 func touchingArgs(key probes.Key, from, to time.Time) []any {
-	return []any{key.String(), nanos(from.Add(-longestSlot)), nanos(to), nanos(from)}
+	return []any{key.String(), nanos(from), nanos(to)}
 }
 
 // Slot returns one judged slot, or ErrNotFound.

@@ -67,6 +67,43 @@ func TestSlots(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
+// TestOnlyTheNewestEarlierSlotSpeaks holds what Slots and Verdicts answer about
+// a stretch that begins inside slots of different lengths, and that they do not
+// look further back than that.
+func TestOnlyTheNewestEarlierSlotSpeaks(t *testing.T) {
+	s := open(t, t.TempDir())
+	put := func(minute int, every time.Duration) {
+		update(t, s, func(tx *store.Tx) error {
+			slot := judgedSlot(key, start.Add(time.Duration(minute)*time.Minute), probes.Up)
+			slot.Every = every
+			return tx.PutSlot(t.Context(), slot)
+		})
+	}
+	put(-48*60, 72*time.Hour) // longer than a day
+	minutes := func(from, to int) (out []int) {
+		t.Helper()
+		slots, err := s.Slots(t.Context(), key, start.Add(time.Duration(from)*time.Minute), start.Add(time.Duration(to)*time.Minute))
+		require.NoError(t, err)
+		bare, err := s.Verdicts(t.Context(), key, start.Add(time.Duration(from)*time.Minute), start.Add(time.Duration(to)*time.Minute))
+		require.NoError(t, err)
+		require.Len(t, bare, len(slots))
+		for i, slot := range slots {
+			out = append(out, int(slot.Start.Sub(start)/time.Minute))
+			require.Equal(t, availability.Slot{Key: key, Start: slot.Start, Every: slot.Every, Verdict: slot.Verdict, Class: slot.Class}, bare[i])
+		}
+		return out
+	}
+	require.Equal(t, []int{-48 * 60}, minutes(0, 5), "it runs into the stretch")
+	put(0, time.Hour)
+	put(10, time.Minute)
+	put(20, time.Minute)
+	require.Equal(t, []int{0, 10}, minutes(5, 20))
+	require.Equal(t, []int{10, 20}, minutes(10, 21), "from is included, to is not")
+	require.Equal(t, []int{20}, minutes(15, 30), "the hour was cut short by a later slot, and that is over")
+	require.Empty(t, minutes(21, 30))
+	require.Empty(t, minutes(21, 21))
+}
+
 func TestRunsAndLastGood(t *testing.T) {
 	s := open(t, t.TempDir())
 	_, err := s.LastGood(t.Context(), key, start)
@@ -81,6 +118,34 @@ func TestRunsAndLastGood(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, runs, 2)
 	require.Equal(t, fmt.Sprintf("%032x", 4), runs[0].TraceID)
+}
+
+// TestRunsAreReadPageByPage holds that pages neither repeat nor lose a run, also
+// where several started at the same instant.
+func TestRunsAreReadPageByPage(t *testing.T) {
+	s := open(t, t.TempDir())
+	for n, second := range []int{0, 1, 1, 1, 1, 2, 3, 3} {
+		tr := trace(n+1, start, "east", probes.Up)
+		tr.Run.Started = start.Add(time.Duration(second) * time.Second)
+		ingest(t, s, tr)
+	}
+	whole, err := s.Runs(t.Context(), key, start, start.Add(time.Minute), 100)
+	require.NoError(t, err)
+	require.Len(t, whole, 8)
+	for size := 1; size < 9; size++ {
+		paged, err := s.Runs(t.Context(), key, start, start.Add(time.Minute), size)
+		require.NoError(t, err)
+		for more := paged; len(more) == size; {
+			last := paged[len(paged)-1]
+			more, err = s.RunsBefore(t.Context(), key, start, last.Started, last.TraceID, size)
+			require.NoError(t, err)
+			paged = append(paged, more...)
+		}
+		require.Equal(t, whole, paged, size)
+	}
+	none, err := s.RunsBefore(t.Context(), key, start.Add(2*time.Second), start.Add(2*time.Second), whole[2].TraceID, 10)
+	require.NoError(t, err)
+	require.Empty(t, none, "from bounds the list")
 }
 
 // TestReadersDoNotWaitForTheWriter holds what makes a page quick while a batch
