@@ -48,7 +48,7 @@ const (
 
 // The phrases of HTTP and of interfaces.
 const (
-	PhraseStatus          Phrase = "status"           // Got is the code with its name
+	PhraseStatus          Phrase = "status"           // Got is the code with its name, Want what was expected, if anything
 	PhraseCharset         Phrase = "charset"          // Want is the charset declared, Got the one it seems to be, or nothing
 	PhraseCompression     Phrase = "compression"      // Got is the Content-Encoding that is not supported
 	PhraseCompressed      Phrase = "compressed"       // Got is what is wrong with the compressed data

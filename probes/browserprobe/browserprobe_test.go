@@ -218,6 +218,7 @@ func TestFaults(t *testing.T) {
 		{"blank", answer(200, "<title>服务</title><div id=app></div>"), "", probes.Down, probes.ClassBlankPage, "", `^页面空白，什么都没有显示$`},
 		{"script error on a working page", answer(200, healthy+"<script>undefinedThing.render()</script>"), "  - see: 个人权益记录", probes.Degraded, probes.ClassScriptError, "", `^页面脚本出错：ReferenceError: undefinedThing is not defined`},
 		{"script error and an expectation", answer(200, healthy+"<script>undefinedThing.render()</script>"), "expect: ['script_errors == 0']", probes.Down, probes.ClassScriptError, "", `^页面脚本出错：要求 script_errors == 0，实际 script_errors = 1$`},
+		{"another status than expected", answer(404, healthy), "expect: ['status == 200']", probes.Down, probes.ClassStatus, "", `^返回 HTTP 404 Not Found（要求 status == 200）$`},
 		{"missing text", answer(200, healthy), "  - see: 缴费明细", probes.Down, probes.ClassStep, "", `^页面上没有「缴费明细」，当前页面：《社保个人权益记录查询》`},
 		{"unwanted text", answer(200, healthy), "  - not_see: 个人权益记录", probes.Down, probes.ClassStep, "", `^页面上不应有「个人权益记录」，当前页面：《社保个人权益记录查询》`},
 		{"missing script", only("/", healthy+"<script src=/app.js></script>"), "  - see: 个人权益记录", probes.Degraded, probes.ClassResource, "", `^页面资源加载失败：http://\S+/app.js（500 Internal Server Error）$`},

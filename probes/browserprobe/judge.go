@@ -163,12 +163,12 @@ func garbled(o probes.Observation, failed bool) string {
 func (r *run) weigh(res *probes.Result) {
 	for i, e := range r.expect {
 		if c := res.Checks[i]; !c.OK {
-			res.Fail(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
+			res.Fail(failedCheck(e, c, res.Status))
 		}
 	}
 	for i, e := range r.warn {
 		if c := res.Checks[len(r.expect)+i]; !c.OK {
-			res.Degrade(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
+			res.Degrade(failedCheck(e, c, res.Status))
 		}
 	}
 }
@@ -232,6 +232,16 @@ func (r *run) asks(field string) bool {
 // wants reports whether an expectation or a warning speaks of a field.
 func (r *run) wants(field string) bool {
 	return r.asks(field) || slices.ContainsFunc(r.warn, func(e *expect.Expr) bool { return slices.Contains(e.Uses(), field) })
+}
+
+// failedCheck says that an expectation failed; one about the status alone by the
+// status.
+func failedCheck(e *expect.Expr, c probes.Check, status int) probes.Finding {
+	f := probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw}
+	if status != 0 && slices.Equal(e.Uses(), []string{"status"}) {
+		f.Phrase, f.Got = probes.PhraseStatus, statusText(status)
+	}
+	return f
 }
 
 // classOfCheck is the failure class of an expectation, by what it speaks of.

@@ -169,8 +169,10 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"error status", send(500, utf8HTML, "<h1>Whitelabel Error Page</h1>"), ``, probes.Down, probes.ClassStatus, "返回 HTTP 500 Internal Server Error"},
 		{"error status that is expected", send(404, utf8HTML, "gone"), `expect: ["status == 404"]`, probes.Up, "", ""},
-		{"another status than expected", send(204, utf8HTML, ""), `expect: ["status == 200"]`, probes.Down, probes.ClassStatus, "返回错误状态码：要求 status == 200，实际 status = 204"},
+		{"another status than expected", send(204, utf8HTML, ""), `expect: ["status == 200"]`, probes.Down, probes.ClassStatus, "返回 HTTP 204 No Content（要求 status == 200）"},
 		{"a warning on status does not excuse it", send(500, utf8HTML, "x"), `warn: ["status == 500"]`, probes.Down, probes.ClassStatus, "返回 HTTP 500 Internal Server Error"},
+		{"a status and more", send(204, utf8HTML, ""), `expect: ["status == 200 || title == 'x'"]`, probes.Down, probes.ClassStatus, `返回错误状态码：要求 status == 200 || title == 'x'，实际 status = 204, title = ""`},
+		{"a warning about the status", send(204, utf8HTML, ""), `warn: ["status == 200"]`, probes.Degraded, probes.ClassStatus, "返回 HTTP 204 No Content（要求 status == 200）"},
 		{"other text", send(200, utf8HTML, hall), `expect: ["text contains '缴费明细'"]`, probes.Down, probes.ClassContent, "text = "},
 		{"text in a script only", send(200, utf8HTML, hall), `expect: ["text contains '系统维护中'"]`, probes.Down, probes.ClassContent, "text = "},
 		{"too slow", send(200, utf8HTML, hall), `expect: ["latency < 1ns"]`, probes.Down, probes.ClassLatency, "latency = "},

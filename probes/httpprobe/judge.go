@@ -129,12 +129,12 @@ func (r *run) weigh(res *probes.Result, got *reply, p page) {
 	}
 	for i, e := range r.expect {
 		if c := res.Checks[i]; !c.OK {
-			res.Fail(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
+			res.Fail(failed(e, c, got.status))
 		}
 	}
 	for i, e := range r.warn {
 		if c := res.Checks[len(r.expect)+i]; !c.OK {
-			res.Degrade(probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw})
+			res.Degrade(failed(e, c, got.status))
 		}
 	}
 }
@@ -239,6 +239,15 @@ func message(v any, path string) string {
 		}
 	}
 	return ""
+}
+
+// failed says that an expectation did; one about the status alone by the status.
+func failed(e *expect.Expr, c probes.Check, code int) probes.Finding {
+	f := probes.Finding{Class: classOfCheck(e), Phrase: probes.PhraseCheck, Want: probes.Excerpt(c.Expr), Got: c.Saw}
+	if code != 0 && slices.Equal(e.Uses(), []string{"status"}) {
+		f.Phrase, f.Got = probes.PhraseStatus, status(code)
+	}
+	return f
 }
 
 // classOfCheck is the failure class of an expectation, by what it speaks of.

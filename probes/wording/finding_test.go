@@ -97,6 +97,10 @@ func TestFinding(t *testing.T) {
 			"步骤「打开 http://h.test/」：返回 HTTP 500 Internal Server Error", `step "open http://h.test/": HTTP 500 Internal Server Error`,
 		},
 		{
+			probes.Finding{Class: probes.ClassStatus, Phrase: probes.PhraseStatus, Want: "status == 200", Got: "502 Bad Gateway"},
+			"返回 HTTP 502 Bad Gateway（要求 status == 200）", "HTTP 502 Bad Gateway (want status == 200)",
+		},
+		{
 			probes.Finding{Class: probes.ClassTLS, Step: "request", Phrase: probes.PhraseCertExpired, Want: "h.test", Got: "2026-11-20T18:30:00Z"},
 			"h.test 的证书已于 2026-11-21 02:30 过期", "the certificate of h.test expired on 2026-11-21 02:30",
 		},

@@ -64,7 +64,7 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhraseNotHTTP:        {"{want} 的应答不是 HTTP（{got}）", "{want} does not answer in HTTP ({got})", onTheWay},
 	probes.PhraseNetwork:        {"与 {want} 的连接出错（{got}）", "the connection to {want} failed ({got})", onTheWay},
 
-	probes.PhraseStatus:          {"返回 HTTP {got}", "HTTP {got}", inStep},
+	probes.PhraseStatus:          {"返回 HTTP {got}[（要求 {want}）]", "HTTP {got}[ (want {want})]", inStep},
 	probes.PhraseCharset:         {"编码不符：声明为 {want}，实际不是[，可能是 {got}]", "wrong charset: declared as {want}, which it is not[, perhaps {got}]", inStep},
 	probes.PhraseCompression:     {"应答使用了不支持的压缩方式 {got}", "the answer is compressed as {got}, which nobody asked for", inStep},
 	probes.PhraseCompressed:      {"应答的压缩数据损坏（{got}）", "the answer's compressed data is damaged ({got})", inStep},

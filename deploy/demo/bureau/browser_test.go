@@ -11,6 +11,7 @@ import (
 	"github.com/gengfu/gengfu/deploy/demo/bureau"
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/chrome"
+	"github.com/gengfu/gengfu/probes/probetest"
 )
 
 // browser is a real one that finds the bureau's hosts at a site.
@@ -52,6 +53,7 @@ func TestExamplesOfBrowser(t *testing.T) {
 		defer cancel()
 		r, err := p.Prober.Probe(ctx, e)
 		require.NoError(t, err)
+		probetest.Readable(t, r)
 		return r
 	}
 	for _, p := range journeys {

@@ -54,6 +54,7 @@ func run(t *testing.T, e probes.Env, p probes.Probe) probes.Result {
 	defer cancel()
 	r, err := p.Prober.Probe(ctx, e)
 	require.NoError(t, err, p.Key)
+	probetest.Readable(t, r)
 	return r
 }
 
