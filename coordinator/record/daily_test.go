@@ -144,7 +144,7 @@ func run(k probes.Key, kind string, start time.Time, v availability.Vote) probes
 		r.Result.Evidence = []probes.Evidence{{Kind: "screenshot", SHA256: strings.Repeat("ab", 32)}}
 	}
 	if v.Verdict == probes.Down || v.Verdict == probes.Degraded {
-		r.Result.Findings = []probes.Finding{{Class: v.Class, Want: "a status below 400", Got: "status 500"}}
+		r.Result.Findings = []probes.Finding{{Class: v.Class, Want: "status < 400", Got: "status = 500"}}
 	}
 	return r
 }
@@ -284,7 +284,7 @@ func TestOutage(t *testing.T) {
 	s := compose(t, m, setting(at("23:59:59").Add(time.Second), service("pt-01", "门户首页", probes.ChannelPortal, "http")))
 	for title, want := range map[string]string{
 		"监控结果": "✕ 异常", "探针(正常/总数)": "0/2", "状态码": "500", "关键内容校验": "✕ 1 项未通过", "异常类型": "返回错误状态码",
-		"异常描述": wording.Finding(wording.ZH, probes.Finding{Class: probes.ClassStatus, Want: "a status below 400", Got: "status 500"}), "发生时间": "2026-11-25 08:50:01", "恢复时间": "2026-11-25 10:20:01",
+		"异常描述": wording.Finding(wording.ZH, probes.Finding{Class: probes.ClassStatus, Want: "status < 400", Got: "status = 500"}), "发生时间": "2026-11-25 08:50:01", "恢复时间": "2026-11-25 10:20:01",
 		"持续时长": "1小时30分", "告警/故障编号": "GZ-20261125-0001（告警 2 次）", "处理人": "王敏", "处理措施": record.ToFill, "处理结果": record.ToFill, "证据编号": "abababababab",
 	} {
 		require.Equal(t, want, cell(t, s, "pt-01", "09:00", title).Text, title)
