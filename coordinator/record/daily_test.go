@@ -670,7 +670,7 @@ func TestTellingRun(t *testing.T) {
 	}
 	s := compose(t, m, setting(at("18:00:00"), service("wx-06", "岗位招聘", probes.ChannelWechat, "http")))
 	require.Equal(t, "500", cell(t, s, "wx-06", "09:00", "状态码").Text)
-	require.Contains(t, cell(t, s, "wx-06", "09:00", "异常描述").Text, "status 500")
+	require.Contains(t, cell(t, s, "wx-06", "09:00", "异常描述").Text, "status = 500")
 }
 
 func TestFiguresOfSeveralProbes(t *testing.T) {
