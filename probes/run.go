@@ -36,18 +36,18 @@ type Run struct {
 type Result struct {
 	Verdict  Verdict            `json:"verdict"`
 	Class    Class              `json:"class"`
-	Findings []Finding          `json:"findings"`  // what was wrong, worst first; empty when up
-	Checks   []Check            `json:"checks"`    // every expectation and warning, in order
-	Timings  Timings            `json:"timings"`   //
-	Status   int                `json:"status"`    // HTTP status of the main reply; 0 when none came
-	URL      string             `json:"url"`       // the final address, without user, password and secret values
-	IP       string             `json:"ip"`        // the address spoken to
-	TLSUntil time.Time          `json:"tls_until"` // end of the leaf certificate's validity; zero without TLS
-	Steps    int                `json:"steps"`     // steps of the definition
-	Passed   int                `json:"passed"`    // steps that passed
-	Title    string             `json:"title"`     // the page's title, at most 200 bytes
-	Measures map[string]float64 `json:"measures"`  // further numbers by name: lcp_ms, fcp_ms, script_errors, bytes…
-	Evidence []Evidence         `json:"evidence"`  // pictures and excerpts
+	Findings []Finding          `json:"findings"`           // what was wrong, worst first; empty when up
+	Checks   []Check            `json:"checks"`             // every expectation and warning, in order
+	Timings  Timings            `json:"timings"`            //
+	Status   int                `json:"status"`             // HTTP status of the main reply; 0 when none came
+	URL      string             `json:"url"`                // the final address, without user, password and secret values
+	IP       string             `json:"ip"`                 // the address spoken to
+	TLSUntil time.Time          `json:"tls_until,omitzero"` // end of the leaf certificate's validity; zero without TLS
+	Steps    int                `json:"steps"`              // steps of the definition
+	Passed   int                `json:"passed"`             // steps that passed
+	Title    string             `json:"title"`              // the page's title, at most 200 bytes
+	Measures map[string]float64 `json:"measures"`           // further numbers by name: lcp_ms, fcp_ms, script_errors, bytes…
+	Evidence []Evidence         `json:"evidence"`           // pictures and excerpts
 }
 
 // Finding is one thing that was wrong, as data: package wording makes the sentence.

@@ -52,8 +52,8 @@ type Delivery struct {
 	State        State        `json:"state"`
 	Attempts     int          `json:"attempts"`
 	Created      time.Time    `json:"created"`
-	NextAttempt  time.Time    `json:"next_attempt"`
-	Done         time.Time    `json:"done"`
+	NextAttempt  time.Time    `json:"next_attempt,omitzero"`
+	Done         time.Time    `json:"done,omitzero"`
 	LastError    string       `json:"last_error,omitempty"` // without secrets
 }
 

@@ -24,15 +24,15 @@ type Incident struct {
 	Name     string         `json:"name"` // the service's Chinese name when it opened
 	Channel  probes.Channel `json:"channel"`
 	Grade    Grade          `json:"grade"`
-	Class    probes.Class   `json:"class"`    // of the first confirmed slot
-	Probes   []probes.Key   `json:"probes"`   // that were down, in order of appearance
-	Vantages []string       `json:"vantages"` // from where it was seen down
-	Began    time.Time      `json:"began"`    // start of the first run that saw it
-	Opened   time.Time      `json:"opened"`   // when the quorum agreed
-	Resolved time.Time      `json:"resolved"` // start of the first run that saw it work again; zero while open
+	Class    probes.Class   `json:"class"`             // of the first confirmed slot
+	Probes   []probes.Key   `json:"probes"`            // that were down, in order of appearance
+	Vantages []string       `json:"vantages"`          // from where it was seen down
+	Began    time.Time      `json:"began"`             // start of the first run that saw it
+	Opened   time.Time      `json:"opened"`            // when the quorum agreed
+	Resolved time.Time      `json:"resolved,omitzero"` // start of the first run that saw it work again; zero while open
 	LastGood string         `json:"last_good_trace,omitempty"`
 	FirstBad string         `json:"first_bad_trace"`
-	Acked    time.Time      `json:"acked"`
+	Acked    time.Time      `json:"acked,omitzero"`
 	AckedBy  string         `json:"acked_by,omitempty"`
 	Finding  probes.Finding `json:"finding"` // of the first bad run
 	// Withdrawn says that it ended because its probes are no longer defined:
