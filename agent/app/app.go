@@ -126,7 +126,7 @@ func New(cfg Config, version string, log *slog.Logger) (_ *App, err error) {
 	}
 	if a.confirm, err = confirm.New(confirm.Options{
 		Self: cfg.Name, Rank: a.rank, Probe: a.probe, Send: a.send, RunNow: a.runConfirm, Digest: a.digest,
-		Now: time.Now, Logger: log.With("room", "confirm"),
+		Workers: cfg.MaxRuns, Browsers: cfg.MaxBrowsers, Logger: log.With("room", "confirm"),
 	}); err != nil {
 		return nil, fmt.Errorf("building the confirmation: %w", err)
 	}
@@ -218,6 +218,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return a.spool.Run(rest, a.sender) })
 	group.Go(func() error { return a.confirm.Run(rest) })
 	group.Go(func() error { return a.follow(rest) })
+	group.Go(func() error { return a.watchVoices(rest) })
 	// The browser is warm before the first run needs it, and outlives the last.
 	browsing, stopBrowsing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBrowsing()
@@ -341,19 +342,6 @@ func (a *App) members() []ownership.Member {
 	return out
 }
 
-// rank orders the live agents for a probe: its owners first.
-func (a *App) rank(key probes.Key) []confirm.Peer {
-	p, ok := a.probe(key)
-	if !ok {
-		return nil
-	}
-	var out []confirm.Peer
-	for _, m := range ownership.Rank(p.Key, p.From, p.Needs, a.members()) {
-		out = append(out, confirm.Peer{Name: m.Name, Vantage: m.Labels["site"]})
-	}
-	return out
-}
-
 // digest names the catalog in use.
 func (a *App) digest() string {
 	if c := a.keeper.Current(); c != nil {
@@ -383,9 +371,7 @@ func (a *App) owned() []schedule.Owned {
 			continue
 		}
 		for _, p := range s.Probes {
-			ranked := ownership.Rank(p.Key, p.From, p.Needs, members)
-			owners := ranked[:min(p.From.Count, len(ranked))]
-			if slices.ContainsFunc(owners, func(m ownership.Member) bool { return m.Name == a.cfg.Name }) {
+			if ownership.Owns(a.cfg.Name, p.From, ownership.Rank(p.Key, p.From, p.Needs, members)) {
 				out = append(out, schedule.Owned{Probe: p, Channel: s.Channel, Revision: c.Revision.Commit})
 			}
 		}
@@ -393,31 +379,11 @@ func (a *App) owned() []schedule.Owned {
 	return out
 }
 
-// runDue performs a due slot, and asks for confirmation of a first failure.
+// runDue performs a due slot, and has its failure, or the end of one, confirmed.
 func (a *App) runDue(_ context.Context, d schedule.Due) {
 	run, err := a.runner.Run(a.runs, d.Owned.Probe, d.Owned.Channel, d.Owned.Revision, d.Slot, d.Trigger)
 	if err != nil {
 		a.log.Error("a run's trace could not be kept; its slot will lack this voice", "probe", d.Owned.Probe.Key.String(), "err", err)
 	}
 	a.confirm.Ended(run)
-}
-
-// runConfirm performs a slot that another agent asked to confirm.
-func (a *App) runConfirm(_ context.Context, key probes.Key, slot time.Time) {
-	c := a.keeper.Current()
-	if c == nil {
-		return
-	}
-	p, ok := c.Probe(key)
-	if !ok {
-		return
-	}
-	s, _ := c.Service(key.Service)
-	if _, err := a.runner.Run(a.runs, p, s.Channel, c.Revision.Commit, slot, probes.TriggerConfirm); err != nil {
-		a.log.Error("a confirming run's trace could not be kept", "probe", key.String(), "err", err)
-	}
-}
-
-func (a *App) send(ctx context.Context, member string, payload []byte) error {
-	return a.cluster.Send(ctx, member, confirm.Message, payload)
 }

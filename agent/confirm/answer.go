@@ -2,6 +2,7 @@ package confirm
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
@@ -18,26 +19,30 @@ func (c *Confirmer) Handle(from string, payload []byte) {
 		return
 	}
 	p, ok := c.o.Probe(r.key)
-	if !ok {
+	now := c.o.Now()
+	switch {
+	case !ok:
 		c.refuse(from, "a probe that our catalog lacks: "+r.key.String())
 		return
-	}
-	now := c.o.Now()
-	switch age := now.Sub(r.slot); {
-	case p.Every <= 0 || !probes.SlotAt(r.key, p.Every, r.slot).Equal(r.slot):
+	case !isSlot(p, r.slot):
 		c.refuse(from, "no slot of "+r.key.String()+" by our catalog")
 		return
-	case age > p.Every+p.Timeout:
-		c.refuse(from, "a stale slot of "+r.key.String())
-		return
-	case age < -skew:
+	case now.Sub(r.slot) < -skew:
 		c.refuse(from, "a slot to come of "+r.key.String())
 		return
+	case !now.Before(r.slot.Add(p.Every)):
+		c.count(&c.stats.Late)
+		c.o.Logger.Debug("request for a slot that is over", "from", from, "probe", r.key, "slot", r.slot)
+		return
 	}
-
 	if own := c.o.Digest(); r.digest != own {
 		c.o.Logger.Debug("request by another catalog", "from", from, "probe", r.key, "theirs", r.digest, "ours", own)
 	}
+	requests := c.plain
+	if slices.Contains(p.Needs, probes.CapabilityBrowser) {
+		requests = c.browsing
+	}
+	r.came = now
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,17 +50,21 @@ func (c *Confirmer) Handle(from string, payload []byte) {
 		c.stats.Repeats++
 		return
 	}
-	select {
-	case c.requests <- r:
-		c.saw(r.key, r.slot)
-	default:
-		c.stats.Dropped++ // and not seen: somebody may ask again
+	c.saw(r.key, r.slot)
+	if lost, full := requests.put(r.slot, r); full {
+		c.stats.Dropped++
+		c.forget(lost)
 	}
 }
 
 func (c *Confirmer) refuse(from, why string) {
 	c.count(&c.stats.Refused)
 	c.o.Logger.Debug("request refused", "from", from, "why", why)
+}
+
+// isSlot reports whether a slot of p, as it is defined now, starts at slot.
+func isSlot(p probes.Probe, slot time.Time) bool {
+	return p.Every > 0 && probes.SlotAt(p.Key, p.Every, slot).Equal(slot)
 }
 
 // saw remembers the newest slot of a probe. The caller holds the mutex.
@@ -73,18 +82,47 @@ func (c *Confirmer) saw(key probes.Key, slot time.Time) {
 	}
 }
 
-// answerAll performs the runs that others asked for.
-func (c *Confirmer) answerAll(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case r := <-c.requests:
-			if ctx.Err() != nil {
-				return
-			}
-			c.o.RunNow(context.WithoutCancel(ctx), r.key, r.slot)
-			c.count(&c.stats.Ran)
-		}
+// forget lets others ask again for what was not run. The caller holds the mutex.
+func (c *Confirmer) forget(r request) {
+	if c.seen[r.key].Equal(r.slot) {
+		delete(c.seen, r.key)
 	}
+}
+
+// answerAll performs the runs that others asked for.
+func (c *Confirmer) answerAll(ctx context.Context, requests *lane[request]) {
+	for {
+		r, ok := requests.take(ctx)
+		if !ok {
+			return
+		}
+		ran := c.answer(ctx, r)
+		c.mu.Lock()
+		if ran {
+			c.stats.Ran++
+		} else {
+			c.stats.Late++
+			c.forget(r)
+		}
+		c.mu.Unlock()
+	}
+}
+
+// answer runs r while its slot lasts and somebody may still wait for it: a voice
+// that begins in the next slot would speak of another time than the one it is
+// counted for.
+func (c *Confirmer) answer(ctx context.Context, r request) (ran bool) {
+	p, ok := c.o.Probe(r.key)
+	if !ok || !isSlot(p, r.slot) {
+		return false // the catalog changed meanwhile
+	}
+	now, over := c.o.Now(), r.slot.Add(p.Every)
+	if !now.Before(over) || now.Sub(r.came) > p.Timeout {
+		return false
+	}
+	by := r.came.Add(2 * p.Timeout)
+	if over.Before(by) {
+		by = over
+	}
+	return c.o.RunNow(context.WithoutCancel(ctx), r.key, r.slot, by)
 }

@@ -29,6 +29,7 @@ type fleet struct {
 	members   map[string]*confirm.Confirmer
 	ran       map[string][]time.Time // slots run on request, by agent
 	sent      []string               // receivers
+	by        []time.Time            // until when a run on request might begin
 	gone      map[string]bool        // sending to them is an error
 	lose, dup float64
 	takes     time.Duration
@@ -64,12 +65,14 @@ func (f *fleet) start(change func(*confirm.Options)) (stop func()) {
 			Send: func(_ context.Context, member string, payload []byte) error {
 				return f.send(p.Name, member, payload)
 			},
-			RunNow: func(_ context.Context, k probes.Key, slot time.Time) {
+			RunNow: func(_ context.Context, k probes.Key, slot, by time.Time) bool {
 				f.mu.Lock()
 				f.ran[p.Name] = append(f.ran[p.Name], slot)
+				f.by = append(f.by, by)
 				f.mu.Unlock()
 				time.Sleep(f.takes)
 				f.members[p.Name].Ended(probes.Run{Key: k, Slot: slot, Trigger: probes.TriggerConfirm, Result: probes.Result{Verdict: probes.Down}})
+				return true
 			},
 			Logger: slog.New(slog.DiscardHandler),
 		}
@@ -119,6 +122,24 @@ func ended(slot time.Time, v probes.Verdict, trig probes.Trigger) probes.Run {
 	return probes.Run{Key: key, Slot: slot, Trigger: trig, Result: probes.Result{Verdict: v}}
 }
 
+// any knows every probe by any key.
+func (f *fleet) any(k probes.Key) (probes.Probe, bool) {
+	p := f.probe
+	p.Key = k
+	return p, true
+}
+
+// numbered is one of many probes.
+func numbered(i int) probes.Key { return probes.Key{Service: "service", Probe: fmt.Sprint(i)} }
+
+// failed is a failure of a numbered probe just now.
+func (f *fleet) failed(i int) probes.Run {
+	k := numbered(i)
+	run := ended(probes.SlotAt(k, f.probe.Every, time.Now()), probes.Down, probes.TriggerSlot)
+	run.Key = k
+	return run
+}
+
 func (f *fleet) slot() time.Time { return probes.SlotAt(key, f.probe.Every, time.Now()) }
 
 func TestWhoIsAsked(t *testing.T) {
@@ -126,37 +147,47 @@ func TestWhoIsAsked(t *testing.T) {
 		name          string
 		count, quorum int
 		vantages      []string // the first count are owners
-		first, later  []string // asked at the first failure, and at every later one
+		failing, end  []string // asked at every failing slot, and at the first that works
+		alone         uint64
 	}{
-		{"alone owner, quorum of two", 1, 2, []string{"n", "s", "e", "w"}, []string{"a1", "a2"}, []string{"a1"}},
-		{"alone owner, quorum of one", 1, 1, []string{"n", "s", "e"}, []string{"a1"}, nil},
-		{"owners are the quorum", 2, 2, []string{"n", "s", "e", "w"}, []string{"a2"}, nil},
-		{"owners are more than the quorum", 3, 2, []string{"n", "s", "e", "w"}, nil, nil},
-		{"owners of one vantage are one voice", 2, 2, []string{"n", "n", "s", "e"}, []string{"a2", "a3"}, []string{"a2"}},
-		{"peers of the owner's vantage are no voice", 1, 2, []string{"n", "n", "n", "s"}, []string{"a3"}, []string{"a3"}},
-		{"peers of one vantage are one voice", 1, 2, []string{"n", "s", "s", "s"}, []string{"a1"}, []string{"a1"}},
-		{"nobody elsewhere", 1, 2, []string{"n", "n"}, nil, nil},
+		{"alone owner, quorum of two", 1, 2, []string{"n", "s", "e", "w"}, []string{"a1", "a2"}, []string{"a1"}, 0},
+		{"alone owner, quorum of one", 1, 1, []string{"n", "s", "e"}, []string{"a1"}, nil, 0},
+		{"owners are the quorum", 2, 2, []string{"n", "s", "e", "w"}, []string{"a2"}, nil, 0},
+		{"owners are the quorum and all there is", 2, 2, []string{"n", "s"}, nil, nil, 0},
+		{"owners are more than the quorum", 3, 2, []string{"n", "s", "e", "w"}, nil, nil, 0},
+		{"owners of one vantage are one voice", 2, 2, []string{"n", "n", "s", "e"}, []string{"a2", "a3"}, []string{"a2"}, 0},
+		{"peers of the owner's vantage are no voice", 1, 2, []string{"n", "n", "n", "s"}, []string{"a3"}, []string{"a3"}, 0},
+		{"peers of one vantage are one voice", 1, 2, []string{"n", "s", "s", "s"}, []string{"a1"}, []string{"a1"}, 0},
+		{"fewer vantages than the quorum", 1, 3, []string{"n", "s"}, []string{"a1"}, []string{"a1"}, 0},
+		{"nobody elsewhere", 1, 2, []string{"n", "n"}, nil, nil, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, c.count, c.quorum, c.vantages...)
 				stop := f.start(nil)
 				defer stop()
-				for range 2 {
-					f.members["a0"].Ended(ended(f.slot(), probes.Down, probes.TriggerSlot))
-					require.Equal(t, c.first, f.asked())
-					for range 3 {
+				a := f.members["a0"]
+				for round := range uint64(2) {
+					for range 4 {
+						a.Ended(ended(f.slot(), probes.Down, probes.TriggerSlot))
+						require.Equal(t, c.failing, f.asked())
 						time.Sleep(f.probe.Every)
-						f.members["a0"].Ended(ended(f.slot(), probes.Down, probes.TriggerCatchUp))
-						require.Equal(t, c.later, f.asked())
 					}
-					time.Sleep(f.probe.Every)
-					f.members["a0"].Ended(ended(f.slot(), probes.Unknown, probes.TriggerSlot))
-					f.members["a0"].Ended(ended(f.slot(), probes.Down, probes.TriggerConfirm))
-					f.members["a0"].Ended(ended(f.slot(), probes.Down, probes.TriggerManual))
+					a.Ended(ended(f.slot(), probes.Unknown, probes.TriggerSlot))
+					a.Ended(ended(f.slot(), probes.Down, probes.TriggerConfirm))
+					a.Ended(ended(f.slot(), probes.Up, probes.TriggerConfirm))
+					a.Ended(ended(f.slot(), probes.Up, probes.TriggerManual))
+					a.Ended(ended(f.slot(), probes.Down, probes.TriggerManual))
 					require.Empty(t, f.asked())
-					f.members["a0"].Ended(ended(f.slot(), probes.Up, probes.TriggerSlot))
-					require.Empty(t, f.asked())
+					works := []probes.Verdict{probes.Up, probes.Degraded}[round]
+					a.Ended(ended(f.slot(), works, probes.TriggerCatchUp))
+					require.Equal(t, c.end, f.asked(), "the end is confirmed")
+					for range 2 {
+						time.Sleep(f.probe.Every)
+						a.Ended(ended(f.slot(), works, probes.TriggerSlot))
+						require.Empty(t, f.asked(), "and then nobody is bothered")
+					}
+					require.Equal(t, c.alone*(round+1), a.Stats().Alone)
 					time.Sleep(f.probe.Every)
 				}
 			})
@@ -200,7 +231,7 @@ func TestTheNextIsAskedInsteadOfOneWhoIsGone(t *testing.T) {
 		require.Equal(t, []string{"a2"}, f.asked())
 		require.Zero(t, f.members["a0"].Stats().Unheard)
 		f.gone["a2"] = true
-		f.members["a0"].Ended(ended(f.slot(), probes.Up, probes.TriggerSlot))
+		time.Sleep(f.probe.Every)
 		f.members["a0"].Ended(ended(f.slot(), probes.Down, probes.TriggerSlot))
 		require.Empty(t, f.asked())
 		require.EqualValues(t, 1, f.members["a0"].Stats().Unheard)
@@ -261,7 +292,6 @@ func TestWhatIsRefused(t *testing.T) {
 			"unknown probe":   request(slot, func(m map[string]string) { m["probe"] = `"service/other"` }),
 			"no slot":         request(slot, func(m map[string]string) { delete(m, "slot") }),
 			"between slots":   request(slot.Add(time.Second), nil),
-			"stale":           request(slot.Add(-2*f.probe.Every), nil),
 			"to come":         request(slot.Add(f.probe.Every), nil),
 			"too long":        append(request(slot, nil), make([]byte, 5000)...),
 		} {
@@ -271,13 +301,15 @@ func TestWhatIsRefused(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Empty(t, f.ran)
-		// One slot back is not stale yet, and fields of a later version do no harm.
-		c.Handle("a9", request(slot.Add(-f.probe.Every), nil))
-		c.Handle("a9", request(slot, nil))
-		time.Sleep(1500 * time.Millisecond)
+		// A slot that is over is not run: its voice would speak of another time.
+		for i, back := range []time.Duration{2, 1} {
+			c.Handle("a9", request(slot.Add(-back*f.probe.Every), nil))
+			require.EqualValues(t, i+1, c.Stats().Late)
+		}
+		c.Handle("a9", request(slot, nil)) // fields of a later version do no harm
 		synctest.Wait()
-		require.Len(t, f.ran["a0"], 2)
-		c.Handle("a9", request(slot.Add(-f.probe.Every), nil))
+		require.Equal(t, map[string][]time.Time{"a0": {slot}}, f.ran)
+		c.Handle("a9", request(slot, nil))
 		require.EqualValues(t, 1, c.Stats().Repeats)
 	})
 }
@@ -295,45 +327,32 @@ func TestASlotThatWeRanOurselvesIsNotRunAgain(t *testing.T) {
 	})
 }
 
-func TestAFloodIsBoundedAndCounted(t *testing.T) {
+func TestTheAllowanceOfAMinuteIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 1, 2, "n", "s", "e")
-		f.takes = 5 * time.Minute
 		stop := f.start(func(o *confirm.Options) {
-			o.Queue, o.Workers, o.PerMinute = 3, 2, 4
-			o.Probe = func(k probes.Key) (probes.Probe, bool) {
-				p := f.probe
-				p.Key = k
-				return p, true
-			}
+			o.PerMinute = 4
+			o.Probe = f.any
 		})
+		defer stop()
 		for i := range 20 {
-			k := probes.Key{Service: "service", Probe: fmt.Sprint(i)}
-			run := ended(probes.SlotAt(k, f.probe.Every, time.Now()), probes.Down, probes.TriggerSlot)
-			run.Key = k
-			f.members["a0"].Ended(run)
-			synctest.Wait()
+			f.members["a0"].Ended(f.failed(i))
 		}
 		require.Len(t, f.asked(), 4)
 		require.EqualValues(t, 18, f.members["a0"].Stats().Capped)
-		for i := range 20 {
-			k := probes.Key{Service: "flood", Probe: fmt.Sprint(i)}
-			f.members["a1"].Handle("a9", request(probes.SlotAt(k, f.probe.Every, time.Now()), func(m map[string]string) {
-				m["probe"] = fmt.Sprintf("%q", k.String())
-			}))
-			synctest.Wait()
-		}
-		// Two from the first flood run, three wait, the rest is lost.
-		require.EqualValues(t, 17, f.members["a1"].Stats().Dropped)
 
-		// What was not asked about is asked about in the next slot.
+		// What was not asked about is asked about in the next slot, its end as well.
+		works := func(i int) probes.Run {
+			run := f.failed(i)
+			run.Result.Verdict = probes.Up
+			return run
+		}
+		f.members["a0"].Ended(works(18))
+		require.Empty(t, f.asked())
 		time.Sleep(61 * time.Second)
-		k := probes.Key{Service: "service", Probe: "19"}
-		run := ended(probes.SlotAt(k, f.probe.Every, time.Now()), probes.Down, probes.TriggerSlot)
-		run.Key = k
-		f.members["a0"].Ended(run)
-		require.Len(t, f.asked(), 2)
-		stop()
+		f.members["a0"].Ended(f.failed(19))
+		f.members["a0"].Ended(works(18))
+		require.Len(t, f.asked(), 3)
 	})
 }
 

@@ -13,6 +13,7 @@ type request struct {
 	key    probes.Key
 	slot   time.Time // start, UTC
 	digest string    // of the asker's catalog
+	came   time.Time // when it was received; does not travel
 }
 
 // wire is how a request travels. Readers ignore fields they do not know; the

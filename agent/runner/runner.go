@@ -67,6 +67,7 @@ type Stats struct {
 	Panics          uint64 // probers that panicked
 	Leaked          uint64 // probers that ignored their deadline
 	Starved         uint64 // runs that found no free place within their slot
+	TooLate         uint64 // confirming runs that did not take place: no free place in time
 	EvidenceDropped uint64 // pieces of evidence that could not be kept
 }
 
@@ -76,8 +77,11 @@ type Runner struct {
 	plain    chan struct{} // places, held until a prober has really ended
 	browsers chan struct{}
 
-	runs, panics, leaked, starved, dropped atomic.Uint64
+	runs, panics, leaked, starved, late, dropped atomic.Uint64
 }
+
+// ErrTooLate says that a confirming run did not take place.
+var ErrTooLate = errors.New("too late to begin")
 
 var (
 	errRunTimeout = errors.New("the probe's timeout is over")
@@ -141,18 +145,40 @@ func New(o Options) (*Runner, error) {
 
 // Run performs one run and returns it with its result. The error is not nil only
 // when there is no trace of it: it could not be kept, or ctx ended before the
-// run began.
+// run began, or it was a confirming one and too late (see Confirm).
 func (r *Runner) Run(ctx context.Context, p probes.Probe, ch probes.Channel, rev string, slot time.Time, trig probes.Trigger) (probes.Run, error) {
+	return r.run(ctx, p, ch, rev, slot, trig, slot.Add(p.Every))
+}
+
+// Confirm performs a slot that another agent asked about. When it cannot begin
+// before by and before the slot's end it does not take place, and leaves no
+// trace: ErrTooLate. It would speak about another time than the slot's, and
+// nobody misses a voice that was only asked for.
+func (r *Runner) Confirm(ctx context.Context, p probes.Probe, ch probes.Channel, rev string, slot, by time.Time) (probes.Run, error) {
+	if over := slot.Add(p.Every); over.Before(by) {
+		by = over
+	}
+	return r.run(ctx, p, ch, rev, slot, probes.TriggerConfirm, by)
+}
+
+func (r *Runner) run(ctx context.Context, p probes.Probe, ch probes.Channel, rev string, slot time.Time, trig probes.Trigger, by time.Time) (probes.Run, error) {
 	run := probes.Run{
 		Key: p.Key, Slot: slot.UTC(), Every: p.Every, Channel: ch, Kind: p.Kind,
 		Agent: r.o.Agent, Vantage: r.o.Vantage, Labels: r.o.Labels,
 		Revision: rev, Trigger: trig,
 	}
-	release, starved, err := r.place(ctx, p, slot, trig)
+	release, starved, err := r.place(ctx, p, trig, by)
+	started := r.o.Now()
+	if err == nil && trig == probes.TriggerConfirm && !started.Before(by) {
+		release() // it came free just then, or the clock was set
+		err = ErrTooLate
+	}
 	if err != nil {
+		if errors.Is(err, ErrTooLate) {
+			r.late.Add(1)
+		}
 		return run, fmt.Errorf("running %s: waiting for a free place: %w", p.Key, err)
 	}
-	started := r.o.Now()
 	run.Started, run.Late = started.UTC(), max(0, started.Sub(slot))
 
 	before := r.o.Unwell()
@@ -188,6 +214,7 @@ func (r *Runner) Stats() Stats {
 		Panics:          r.panics.Load(),
 		Leaked:          r.leaked.Load(),
 		Starved:         r.starved.Load(),
+		TooLate:         r.late.Load(),
 		EvidenceDropped: r.dropped.Load(),
 	}
 }
@@ -208,9 +235,10 @@ func (r *Runner) Close(ctx context.Context) error {
 	return nil
 }
 
-// place waits for a place to run in, no longer than the slot lasts. When there
-// is none the run has its result already: this agent has too much to do.
-func (r *Runner) place(ctx context.Context, p probes.Probe, slot time.Time, trig probes.Trigger) (release func(), starved *probes.Result, err error) {
+// place waits for a place to run in until by, or for as long as it takes a run by
+// hand. When there is none a confirming run is too late; another has its result
+// already: this agent has too much to do.
+func (r *Runner) place(ctx context.Context, p probes.Probe, trig probes.Trigger, by time.Time) (release func(), starved *probes.Result, err error) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
@@ -220,8 +248,10 @@ func (r *Runner) place(ctx context.Context, p probes.Probe, slot time.Time, trig
 	}
 	wctx := ctx
 	if trig != probes.TriggerManual {
-		// At least a moment, also for a request that comes at the slot's very end.
-		left := max(time.Second, slot.Add(p.Every).Sub(r.o.Now()))
+		left := by.Sub(r.o.Now())
+		if trig != probes.TriggerConfirm {
+			left = max(time.Second, left) // a moment also for what is caught up at the slot's very end
+		}
 		var cancel context.CancelFunc
 		wctx, cancel = context.WithTimeoutCause(ctx, left, errSlotOver)
 		defer cancel()
@@ -230,12 +260,15 @@ func (r *Runner) place(ctx context.Context, p probes.Probe, slot time.Time, trig
 	case places <- struct{}{}:
 		return func() { <-places }, nil, nil
 	case <-wctx.Done():
-		if ctx.Err() != nil {
-			return nil, nil, context.Cause(ctx)
-		}
-		result := probes.Confess("queue", busy, "", strconv.Itoa(cap(places)))
-		return nil, &result, nil
 	}
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	if trig == probes.TriggerConfirm {
+		return nil, nil, ErrTooLate
+	}
+	result := probes.Confess("queue", busy, "", strconv.Itoa(cap(places)))
+	return nil, &result, nil
 }
 
 type outcome struct {

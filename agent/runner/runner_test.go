@@ -333,6 +333,72 @@ func TestARunWithoutAPlaceInItsSlotSaysSo(t *testing.T) {
 	}
 }
 
+func TestAConfirmingRunThatCannotBeginInTimeDoesNotTakePlace(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		by    time.Duration // after the slot's start
+		wait  time.Duration // until a place comes free
+		gives time.Duration // up, after the slot's start; 0 when it runs
+	}{
+		{"a place in time", 40 * time.Second, 40*time.Second - 1, 0},
+		{"a place just too late", 40 * time.Second, 40 * time.Second, 40 * time.Second},
+		{"no place in time", 40 * time.Second, 2 * time.Minute, 40 * time.Second},
+		{"no longer than the slot", 10 * time.Minute, 2 * time.Minute, time.Minute},
+		{"a place at the slot's very end", 10 * time.Minute, time.Minute, time.Minute},
+		{"too late already", -time.Second, time.Second / 2, time.Nanosecond},
+		{"too late already, with a place", -time.Second, 0, time.Nanosecond},
+	} {
+		for range 10 { // a place and the end come at one instant: either may be seen first
+			synctest.Test(t, func(t *testing.T) {
+				var begun []probes.Run
+				tr := &trace{}
+				r := makeRunner(t, tr, func(o *runner.Options) {
+					o.MaxConcurrent = 1
+					o.Begin = func(ctx context.Context, run probes.Run) (context.Context, runner.Trace) {
+						begun = append(begun, run)
+						return ctx, tr
+					}
+				})
+				hog := probe(func(context.Context, probes.Env) (probes.Result, error) {
+					time.Sleep(c.wait)
+					return probes.Result{Verdict: probes.Up}, nil
+				})
+				hog.Timeout = time.Hour
+				var wg sync.WaitGroup
+				if c.wait > 0 {
+					wg.Go(func() { once(t, r, hog) })
+					synctest.Wait()
+				}
+				begun = nil
+				slot := time.Now()
+				late := probe(func(context.Context, probes.Env) (probes.Result, error) {
+					return probes.Result{Verdict: probes.Up}, nil
+				})
+				_, err := r.Confirm(t.Context(), late, probes.ChannelPortal, "abc", slot, slot.Add(c.by))
+				if c.gives == 0 {
+					require.NoError(t, err, c.name)
+					require.Equal(t, probes.TriggerConfirm, begun[0].Trigger)
+					require.Equal(t, c.wait, begun[0].Started.Sub(slot), c.name)
+				} else {
+					require.ErrorIs(t, err, runner.ErrTooLate, c.name)
+					require.Equal(t, c.gives.Truncate(time.Second), time.Since(slot), c.name)
+					require.Empty(t, begun, "no trace: "+c.name)
+					require.EqualValues(t, 1, r.Stats().TooLate)
+				}
+				require.Zero(t, r.Stats().Starved)
+				wg.Wait()
+				require.NoError(t, r.Close(t.Context()), "its place is free again")
+			})
+		}
+	}
+}
+
+func TestAConfirmingRunIsBoundByItsSlotHoweverItIsCalled(t *testing.T) {
+	r := makeRunner(t, &trace{}, nil)
+	_, err := r.Run(t.Context(), probe(nil), probes.ChannelPortal, "abc", time.Now().Add(-time.Minute), probes.TriggerConfirm)
+	require.ErrorIs(t, err, runner.ErrTooLate)
+}
+
 func TestSecretsLeaveNoTrace(t *testing.T) {
 	const asked, known = "s3cret-token/+", "another-secret"
 	tr := &trace{}
