@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gengfu/gengfu/agent/hosts"
@@ -38,7 +42,7 @@ type Config struct {
 
 	Browser     string        `env:"BROWSER,default=auto" help:"auto, off, or the path of a Chromium"`
 	MaxBrowsers int           `env:"MAX_BROWSER_RUNS" help:"browser runs at one time; by default half the cores, at least 1"`
-	MaxRuns     int           `env:"MAX_RUNS,default=64" help:"plain runs at one time"`
+	MaxRuns     int           `env:"MAX_RUNS,default=64" help:"plain runs at one time, those that confirm others' failures included"`
 	Hosts       []string      `env:"HOSTS" help:"names seen at chosen addresses, e.g. *.example.test=10.0.0.8"`
 	CAFile      string        `env:"CA_FILE" help:"PEM file of roots trusted beside the host's, for coordinators that serve https and by plain probes"`
 	UserAgent   string        `env:"USER_AGENT_SUFFIX,default=GengfuProbe/1" help:"marks our requests, so that a site's owner can tell them from people"`
@@ -57,6 +61,14 @@ func (c *Config) ready() (key []byte, m *hosts.Map, err error) {
 		}
 		c.Name = name
 	}
+	if strings.TrimSpace(c.Site) == "" {
+		errs = append(errs, errors.New("AGENT_SITE is empty: want the name of the place that this agent looks from, e.g. room-a"))
+	}
+	if profiles := []string{"lan", "wan", "local"}; !slices.Contains(profiles, c.GossipProfile) {
+		errs = append(errs, fmt.Errorf("AGENT_GOSSIP_PROFILE: want one of %s, got %q", strings.Join(profiles, ", "), c.GossipProfile))
+	}
+	errs = append(errs, hostPorts("AGENT_JOIN", c.Join)...)
+	errs = append(errs, hostPorts("AGENT_REFERENCE_TARGETS", c.Check)...)
 	if c.Weight <= 0 {
 		errs = append(errs, fmt.Errorf("AGENT_WEIGHT: want a number above 0, got %g", c.Weight))
 	}
@@ -75,6 +87,18 @@ func (c *Config) ready() (key []byte, m *hosts.Map, err error) {
 		errs = append(errs, fmt.Errorf("AGENT_HOSTS: %w", err))
 	}
 	return key, m, errors.Join(errs...)
+}
+
+// hostPorts checks that each of the setting's values is HOST:PORT.
+func hostPorts(name string, values []string) []error {
+	var errs []error
+	for _, v := range values {
+		host, port, err := net.SplitHostPort(v)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" || n == 0 {
+			errs = append(errs, fmt.Errorf("%s: want HOST:PORT separated by commas, e.g. host.example.test:7946, got %q", name, v))
+		}
+	}
+	return errs
 }
 
 func (c *Config) labels() map[string]string {
