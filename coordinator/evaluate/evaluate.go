@@ -78,8 +78,10 @@ func (o over[T]) Update(ctx context.Context, fn func(Tx) error) error {
 type Event struct {
 	Kind    string // "slot" or "incident"
 	Service string
-	Probe   string // of a slot
 	ID      string // of an incident
+	Probe   string // of a slot
+	// Span is the time that a slot speaks for.
+	Span availability.Span
 }
 
 // Options wire an Evaluator.

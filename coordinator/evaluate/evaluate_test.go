@@ -211,7 +211,7 @@ func TestFromResultsToAlert(t *testing.T) {
 	require.Equal(t, alert.StatePending, sent[1].State)
 	require.Equal(t, "【普通故障】社保查询（公众号 H5）无法访问：返回错误状态码", sent[1].Notification.Title)
 	require.Equal(t, "http://gengfu.test/incidents/GZ-20261125-0001", sent[1].Notification.Link)
-	require.Contains(t, b.events, Event{Kind: "slot", Service: "shebao", Probe: "page"})
+	require.Contains(t, b.events, Event{Kind: "slot", Service: "shebao", Probe: "page", Span: availability.Span{From: slot(1), To: slot(2)}})
 	require.Contains(t, b.events, Event{Kind: "incident", Service: "shebao", ID: i.ID})
 }
 

@@ -77,7 +77,9 @@ func (w *work) judge(ctx context.Context, id availability.SlotID) error {
 	if err := w.PutSlot(ctx, slot); err != nil {
 		return err
 	}
-	w.events = append(w.events, Event{Kind: "slot", Service: id.Key.Service, Probe: id.Key.Probe})
+	w.events = append(w.events, Event{
+		Kind: "slot", Service: id.Key.Service, Probe: id.Key.Probe, Span: availability.Span{From: slot.Start, To: slot.End()},
+	})
 
 	service, ok := w.catalog.Service(id.Key.Service)
 	if !ok || !w.defined(id.Key) {
