@@ -247,6 +247,23 @@ func TestPagesSayWhatAnOperatorNeeds(t *testing.T) {
 	}
 }
 
+// TestAWithdrawnIncidentDoesNotLookRecovered: nobody saw the service work again.
+func TestAWithdrawnIncidentDoesNotLookRecovered(t *testing.T) {
+	f := rich()
+	f.incidents[2].Withdrawn = true
+	one := f.details["GZ-20261121-0001"]
+	one.Incident.Withdrawn = true
+	f.details["GZ-20261121-0001"] = one
+	h := handler(t, f)
+	for _, path := range []string{"/incidents", "/incidents/GZ-20261121-0001"} {
+		seen := text(t, get(t, h, path).Body.Bytes())
+		require.Contains(t, seen, "已结束监测，未见恢复", path)
+		require.NotContains(t, seen, "恢复正常", path)
+		require.NotContains(t, seen, "恢复于 2026", path)
+	}
+	require.Contains(t, text(t, get(t, h, "/incidents/GZ-20261121-0001").Body.Bytes()), "拨测已从定义中撤销")
+}
+
 func TestEmptyStatesTeach(t *testing.T) {
 	h := handler(t, empty())
 	for path, want := range map[string]string{

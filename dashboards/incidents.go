@@ -133,7 +133,11 @@ func (p *page) timeline(v view.Incident) []event {
 	}
 	add("began", i.Began)
 	add("opened", i.Opened)
-	add("resolved", i.Resolved)
+	if i.Withdrawn {
+		add("withdrawn", i.Resolved)
+	} else {
+		add("resolved", i.Resolved)
+	}
 	if !i.Acked.IsZero() && !have["ack"] {
 		notes = append(notes, incident.Note{At: i.Acked, Kind: "ack", By: i.AckedBy})
 	}

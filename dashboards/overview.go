@@ -115,8 +115,19 @@ func (p *page) headline(o view.Overview, services int) (worst probes.Verdict, he
 type incidentRow struct {
 	incident.Incident
 	Lasted time.Duration
+	Look   probes.Verdict // how it is drawn
+	State  string
 }
 
 func (p *page) incidentRow(i incident.Incident) incidentRow {
-	return incidentRow{Incident: i, Lasted: i.Lasted(p.Now).Truncate(time.Second)}
+	row := incidentRow{Incident: i, Lasted: i.Lasted(p.Now).Truncate(time.Second)}
+	switch {
+	case i.Open():
+		row.Look, row.State = probes.Down, p.t("incident.open")
+	case i.Withdrawn: // nobody saw it recover, so it does not look recovered
+		row.Look, row.State = probes.Unknown, p.t("incident.withdrawn")
+	default:
+		row.Look, row.State = probes.Up, p.t("incident.closed")
+	}
+	return row
 }

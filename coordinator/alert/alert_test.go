@@ -61,6 +61,13 @@ func TestCompose(t *testing.T) {
 	require.Contains(t, n.Text, "恢复：2026-11-26 01:21:12\n持续：1小时23分\n")
 	require.Contains(t, n.Text, "请于 2026-11-27 01:21:12 前提交故障处理报告")
 	require.NotContains(t, n.Title+n.Text, "10.1.2.3", "what a server said stays in the house")
+
+	over.Withdrawn = true
+	n = alert.Compose(alert.EventWithdrawn, over, "r", "", began.Add(3*time.Hour))
+	require.Equal(t, "【重大故障结束监测】社保查询（公众号 H5）的拨测已撤销，未见恢复", n.Title)
+	require.Contains(t, n.Text, "请人工核实服务状态")
+	require.NotContains(t, n.Title+n.Text, "恢复正常", "nobody saw it recover")
+	require.NotContains(t, n.Text, "故障处理报告")
 }
 
 // outbox is an outbox in memory with a clock that a test moves.

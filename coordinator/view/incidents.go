@@ -88,7 +88,7 @@ func clocks(i incident.Incident, notes []incident.Note, now time.Time) []Clock {
 		{Name: "resolve_2h", Due: i.Opened.Add(resolveWithin), Done: i.Resolved},
 		{Name: "respond_8h", Due: i.Opened.Add(respondWithin), Done: responded},
 	}
-	if !i.Open() {
+	if !i.Open() && !i.Withdrawn { // nobody is asked for a report on what nobody measures
 		list = append(list, Clock{Name: "report_24h", Due: i.Resolved.Add(reportWithin)})
 	}
 	for k, c := range list {
