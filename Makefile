@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin
 export CGO_ENABLED ?= 1
 
-.PHONY: help setup build run test e2e bench lint clean
+.PHONY: help setup build run test e2e bench lint screenshots clean
 
 help: ## lists these commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,10 @@ bench: ## runs the benchmarks, with allocations
 
 lint: ## vet, formatting and staticcheck; golangci-lint where it is installed
 	@scripts/lint
+
+screenshots: setup build ## takes the pictures in docs/images from a demo with faults
+	@scripts/setup curl
+	@scripts/screenshots
 
 clean: ## removes what was built
 	@rm -rf $(BIN) dist
