@@ -342,6 +342,50 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// seen is a log that passes its records on.
+type seen struct {
+	slog.Handler
+	requests chan slog.Record
+}
+
+func (s seen) Enabled(context.Context, slog.Level) bool { return true }
+func (s seen) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "request" {
+		s.requests <- r
+	}
+	return nil
+}
+
+// TestAHangEndsWithItsFault posts a body, since a server that has not read it sees
+// no visitor leave.
+func TestAHangEndsWithItsFault(t *testing.T) {
+	log := seen{slog.DiscardHandler, make(chan slog.Record, 10)}
+	b := open(t, func(o *bureau.Options) { o.Logger = slog.New(log) })
+	_, err := b.Faults().Set("API-01", bureau.FaultHang, "")
+	require.NoError(t, err)
+	c := client(t, b, sites[0])
+	done := make(chan error, 1)
+	go func() {
+		_, err := try(c, http.MethodPost, address(b, service(t, "API-01")), `{"area": "110000"}`)
+		done <- err
+	}()
+	<-log.requests
+	_, err = b.Faults().Set("PT-01", bureau.FaultSlow, "")
+	require.NoError(t, err)
+	select {
+	case err := <-done:
+		t.Fatalf("another service's fault ended it: %v", err)
+	default:
+	}
+	require.NoError(t, b.Faults().Clear("API-01"))
+	select {
+	case err := <-done:
+		require.ErrorIs(t, err, syscall.ECONNRESET)
+	case <-time.After(patience):
+		t.Fatal("it hangs on")
+	}
+}
+
 func TestFaultFromOneSite(t *testing.T) {
 	b := open(t)
 	for _, site := range []string{"2", sites[1]} {

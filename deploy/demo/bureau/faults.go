@@ -94,12 +94,26 @@ type Switch struct {
 type Switches struct {
 	addrs []string
 
-	mu sync.Mutex
-	on map[string]Switch // by service id
+	mu      sync.Mutex
+	on      map[string]Switch // by service id
+	changed chan struct{}     // closed at the next change
 }
 
 func newSwitches(addrs []string) *Switches {
-	return &Switches{addrs: slices.Clone(addrs), on: map[string]Switch{}}
+	return &Switches{addrs: slices.Clone(addrs), on: map[string]Switch{}, changed: make(chan struct{})}
+}
+
+// next is closed when a switch changes.
+func (s *Switches) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// tell wakes those who wait for a change. The caller holds the lock.
+func (s *Switches) tell() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // Set switches a fault on in place of any other of this service. The site is an
@@ -123,6 +137,7 @@ func (s *Switches) Set(service string, fault Fault, site string) (Switch, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.on[found.ID()] = Switch{Service: found.ID(), Fault: fault, Site: addr}
+	s.tell()
 	return s.on[found.ID()], nil
 }
 
@@ -145,6 +160,7 @@ func (s *Switches) Clear(service string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.on, found.ID())
+	s.tell()
 	return nil
 }
 
@@ -153,6 +169,7 @@ func (s *Switches) ClearAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.on)
+	s.tell()
 }
 
 // Get returns a service's switch.

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -15,6 +16,9 @@ import (
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
+
+// bodyMax bounds, in bytes, what a hanging service takes in.
+const bodyMax = 1 << 20
 
 //go:embed static
 var staticFiles embed.FS
@@ -67,7 +71,7 @@ func (b *Bureau) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		cut(w)
 		return
 	case FaultHang:
-		<-r.Context().Done()
+		b.hang(w, r, service)
 		return
 	case FaultSlow:
 		select {
@@ -83,6 +87,27 @@ func (b *Bureau) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, service.serve(b, v), fault == FaultGBK)
+}
+
+// hang answers nothing until the visitor gives up or the fault is over.
+func (b *Bureau) hang(w http.ResponseWriter, r *http.Request, service Service) {
+	// Only once the body is read does the server notice that a visitor left.
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, bodyMax)); err != nil {
+		return
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	for {
+		changed := b.switches.next()
+		if b.switches.seen(service, b.siteAddr(local)) != FaultHang {
+			cut(w)
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
 }
 
 // serveRest serves what belongs to no service: pictures and styles, the hosts
