@@ -219,7 +219,7 @@ func TestPagesSayWhatAnOperatorNeeds(t *testing.T) {
 	for path, want := range map[string][]string{
 		"/": {
 			"2 项服务异常", "社会保险个人权益记录查询", wording.Finding(wording.ZH, finding),
-			"定义未采用。", "探针 agent-zw-01", "没有新的结果，最近一次结论在 17分钟前", "84.73%", "仅部分监测点异常", "1小时38分", "待确认", "张伟 已确认", "试运行", "3 /4",
+			"定义未采用。", "探针 agent-zw-01", "没有新的结果，最近一次结论在 17分钟前", "84.73%", "仅部分监测点异常", "1小时38分", "待确认", "张伟 已确认", "1 试运行", "3 /4",
 		},
 		"/services/shebao-quanyi": {
 			"异常 · 页面显示系统维护", "多点结论一致", "联通机房", "移动机房", "今日", "84.73%", "覆盖率 100.00%", "低于目标 99.9%", "98.85%", "每 30秒一次，超时 30秒",
@@ -262,6 +262,21 @@ func TestAWithdrawnIncidentDoesNotLookRecovered(t *testing.T) {
 		require.NotContains(t, seen, "恢复于 2026", path)
 	}
 	require.Contains(t, text(t, get(t, h, "/incidents/GZ-20261121-0001").Body.Bytes()), "拨测已从定义中撤销")
+}
+
+func TestDraftsAreInNoCount(t *testing.T) {
+	f := rich()
+	row, ok := f.services["wx-jineng"]
+	require.True(t, ok)
+	h := handler(t, f)
+	only := text(t, get(t, h, "/?only="+row.Row.State.Verdict.String()).Body.Bytes())
+	require.NotContains(t, only, row.Row.Name, "a filter shows what its tile counts")
+
+	f = empty()
+	f.overview.Drafts = 2
+	seen := text(t, get(t, handler(t, f), "/").Body.Bytes())
+	require.Contains(t, seen, "还没有已发布的服务")
+	require.Contains(t, seen, "2 项服务在试运行")
 }
 
 func TestEmptyStatesTeach(t *testing.T) {

@@ -266,8 +266,12 @@ func rich() *fixture {
 			groups[s.channel] = g
 		}
 		v := row.State.Verdict.String()
-		g.Counts[v]++
-		counts[v]++
+		if row.Life == probes.LifeDraft {
+			g.Drafts++
+		} else {
+			g.Counts[v]++
+			counts[v]++
+		}
 		if v == "up" {
 			g.Services = append(g.Services, row)
 		} else {

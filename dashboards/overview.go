@@ -31,6 +31,7 @@ type tile struct {
 type overviewGroup struct {
 	Channel probes.Channel
 	Counts  []tile
+	Drafts  int
 	Rows    []overviewRow
 }
 
@@ -70,14 +71,14 @@ func (s *site) overview(w http.ResponseWriter, r *http.Request) {
 	d.Worst, d.Headline, d.Sub = p.headline(o, d.Services)
 	p.Alarm = o.Counts[probes.Down.String()]
 	for _, g := range o.Channels {
-		group := overviewGroup{Channel: g.Channel}
+		group := overviewGroup{Channel: g.Channel, Drafts: g.Drafts}
 		for _, v := range worstFirst {
 			if n := g.Counts[v.String()]; n > 0 {
 				group.Counts = append(group.Counts, tile{Verdict: v, Count: n})
 			}
 		}
 		for _, row := range g.Services {
-			if d.Only != "" && row.State.Verdict.String() != d.Only {
+			if d.Only != "" && (row.State.Verdict.String() != d.Only || row.Life == probes.LifeDraft) {
 				continue
 			}
 			group.Rows = append(group.Rows, overviewRow{ServiceRow: row, Strip: p.stripOf(row.Recent, clockLayout, 0)})
@@ -97,6 +98,8 @@ func (s *site) overview(w http.ResponseWriter, r *http.Request) {
 func (p *page) headline(o view.Overview, services int) (worst probes.Verdict, head, sub string) {
 	down, degraded, unknown := o.Counts["down"], o.Counts["degraded"], o.Counts["unknown"]
 	switch {
+	case services == 0 && o.Drafts > 0:
+		return probes.Unknown, p.t("head.drafts"), p.t("head.drafts.sub", o.Drafts)
 	case services == 0:
 		return probes.Unknown, p.t("head.none"), p.t("head.none.sub")
 	case down > 0:

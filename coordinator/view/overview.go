@@ -62,6 +62,11 @@ func (b *Builder) Overview(ctx context.Context) (Overview, error) {
 			groups[s.Channel] = g
 		}
 		g.Services = append(g.Services, row)
+		if s.Life == probes.LifeDraft { // no promise to the public yet
+			g.Drafts++
+			out.Drafts++
+			continue
+		}
 		g.Counts[row.State.Verdict.String()]++
 		out.Counts[row.State.Verdict.String()]++
 	}
@@ -74,11 +79,19 @@ func (b *Builder) Overview(ctx context.Context) (Overview, error) {
 	return out, nil
 }
 
-// sortWorstFirst puts what needs a person on top; equals keep their order by id.
+func draft(row ServiceRow) int {
+	if row.Life == probes.LifeDraft {
+		return 1
+	}
+	return 0
+}
+
+// sortWorstFirst puts what needs a person on top, and drafts, which need none at
+// night, last. Equals keep their order by id.
 func sortWorstFirst(rows []ServiceRow) {
 	weight := map[probes.Verdict]int{probes.Down: 0, probes.Degraded: 1, probes.Unknown: 2, probes.Up: 3}
 	slices.SortStableFunc(rows, func(x, y ServiceRow) int {
-		return cmp.Or(cmp.Compare(weight[x.State.Verdict], weight[y.State.Verdict]), cmp.Compare(x.ID, y.ID))
+		return cmp.Or(draft(x)-draft(y), cmp.Compare(weight[x.State.Verdict], weight[y.State.Verdict]), cmp.Compare(x.ID, y.ID))
 	})
 }
 
@@ -172,7 +185,11 @@ func (b *Builder) warnings(ctx context.Context, agents []Agent, c CatalogState) 
 			"新的监测定义（%s）有 %d 处错误，未采用，仍按上一版拨测；请按提示修改后重新提交。", short(c.Refused.Commit), len(c.Refused.Mistakes))})
 	}
 	if c.Error != "" {
-		out = append(out, Warning{Kind: "git", Link: "/definitions", Text: "读取定义仓库失败，暂用最近一版定义：" + c.Error})
+		text := "读取定义仓库失败："
+		if c.Revision.Digest != "" {
+			text = "读取定义仓库失败，暂用最近一版定义："
+		}
+		out = append(out, Warning{Kind: "git", Link: "/definitions", Text: text + c.Error})
 	}
 	if c.Revision.Digest == "" {
 		out = append(out, Warning{Kind: "catalog_missing", Link: "/definitions", Text: "还没有可用的监测定义，请检查定义仓库的地址和内容。"})

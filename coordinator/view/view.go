@@ -18,7 +18,7 @@ type State struct {
 	Verdict  probes.Verdict      `json:"verdict"`
 	Class    probes.Class        `json:"class,omitempty"`
 	Reason   availability.Reason `json:"reason,omitempty"`
-	Since    time.Time           `json:"since"`           // of this verdict; zero when never judged
+	Since    time.Time           `json:"since,omitzero"`  // of this verdict; zero when never judged
 	Slot     time.Time           `json:"slot"`            // the slot it rests on
 	Stale    bool                `json:"stale"`           // the newest slot is too old: shown as unknown
 	Vantages []availability.Vote `json:"votes,omitempty"` // who said what in that slot
@@ -62,7 +62,8 @@ type Figure struct {
 // Overview is the first page.
 type Overview struct {
 	Now       time.Time           `json:"now"`
-	Counts    map[string]int      `json:"counts"` // services by verdict
+	Counts    map[string]int      `json:"counts"` // published services by verdict
+	Drafts    int                 `json:"drafts"` // services not yet published, in no count
 	Channels  []ChannelGroup      `json:"channels"`
 	Incidents []incident.Incident `json:"incidents"` // open ones, newest first
 	Agents    AgentsSummary       `json:"agents"`
@@ -70,11 +71,12 @@ type Overview struct {
 	Warnings  []Warning           `json:"warnings"` // what a person should know about Gengfu itself
 }
 
-// ChannelGroup is one channel's services, worst first.
+// ChannelGroup is one channel's services, worst first, drafts last.
 type ChannelGroup struct {
 	Channel  probes.Channel `json:"channel"`
 	Services []ServiceRow   `json:"services"`
-	Counts   map[string]int `json:"counts"`
+	Counts   map[string]int `json:"counts"` // of the published ones
+	Drafts   int            `json:"drafts"`
 }
 
 // Warning is something wrong with the fleet itself.
