@@ -264,6 +264,16 @@ func TestAWithdrawnIncidentDoesNotLookRecovered(t *testing.T) {
 	require.Contains(t, text(t, get(t, h, "/incidents/GZ-20261121-0001").Body.Bytes()), "拨测已从定义中撤销")
 }
 
+func TestADayThatGoesOnIsNotComplete(t *testing.T) {
+	f := rich()
+	for k := range f.records {
+		f.records[k].ToFill = 0
+	}
+	seen := text(t, get(t, handler(t, f), "/records").Body.Bytes())
+	require.Equal(t, 1, strings.Count(seen, "当日未结束，暂无待填"))
+	require.Equal(t, len(f.records)-1, strings.Count(seen, "已填全"))
+}
+
 func TestDraftsAreInNoCount(t *testing.T) {
 	f := rich()
 	row, ok := f.services["wx-jineng"]

@@ -158,7 +158,7 @@ var messages = map[string]pair{
 	"agent.lastrun": {"最近拨测", "Last run"}, "agent.catalog": {"定义版本", "Definitions"}, "agent.version": {"程序版本", "Version"}, "agent.alive": {"在线", "alive"}, "agent.gone": {"失联", "gone"}, "agent.behind": {"非最新", "behind"},
 
 	"records.day": {"日期", "Day"}, "records.show": {"查看", "Show"}, "records.date": {"日期", "Day"}, "records.title": {"名称", "Title"}, "records.rows": {"行数", "Rows"},
-	"records.tofill": {"待填", "To fill"}, "records.left": {"%d 处待填", "%d to fill"}, "records.filled": {"已填全", "complete"}, "records.updated": {"最近填写", "Last written"}, "records.file": {"文件", "File"},
+	"records.tofill": {"待填", "To fill"}, "records.left": {"%d 处待填", "%d to fill"}, "records.filled": {"已填全", "complete"}, "records.sofar": {"当日未结束，暂无待填", "the day goes on; none so far"}, "records.updated": {"最近填写", "Last written"}, "records.file": {"文件", "File"},
 	"records.none": {"还没有记录", "No records yet"}, "records.none.how": {"有拨测结果的每一天都会生成《服务发布日常监控记录》，可在网页查看、补填，并下载 XLSX。", "Each day with results gets its daily record: read it here, fill in what no probe can know, and download it as XLSX."},
 	"sheet.previous": {"前一天", "Day before"}, "sheet.next": {"后一天", "Day after"}, "sheet.xlsx": {"下载 XLSX", "Download XLSX"}, "sheet.rows": {"%d 行", "%d rows"}, "sheet.none": {"这一天没有应监测的服务。", "Nothing was due on this day."},
 	"sheet.blank": {"填写", "fill in"}, "sheet.value": {"内容", "Value"}, "sheet.savenext": {"保存并填下一处", "Save, then the next"}, "sheet.save": {"保存", "Save"}, "sheet.close": {"关闭", "Close"},
