@@ -34,19 +34,21 @@ type fixture struct {
 	alerts    []alert.Delivery
 	err       error // answered by everything when set
 
-	mu   sync.Mutex
-	did  []string
-	poll int
+	mu  sync.Mutex
+	did []string
 }
 
 func (f *fixture) Overview(context.Context) (view.Overview, error) { return f.overview, f.err }
 func (f *fixture) Service(_ context.Context, id string) (view.Service, error) {
 	return find(f.services, id, f.err)
 }
+
 func (f *fixture) Run(_ context.Context, id string) (view.Run, error) { return find(f.runs, id, f.err) }
+
 func (f *fixture) Incident(_ context.Context, id string) (view.Incident, error) {
 	return find(f.details, id, f.err)
 }
+
 func (f *fixture) Incidents(_ context.Context, open bool, service string) ([]incident.Incident, error) {
 	var out []incident.Incident
 	for _, i := range f.incidents {
@@ -83,6 +85,7 @@ func (f *fixture) Ack(_ context.Context, id, by string) error { return f.note("a
 func (f *fixture) Note(_ context.Context, id, by, text string) error {
 	return f.note("note", id, by, text)
 }
+
 func (f *fixture) Fill(_ context.Context, kind, day, row, field, value, by string) error {
 	return f.note("fill", kind, day, row, field, value, by)
 }
@@ -429,9 +432,7 @@ func (f *fixture) richIncidents(inc, major, past incident.Incident) {
 	f.alerts = []alert.Delivery{retry, sent, failed, silenced}
 
 	var runs []view.RunRow
-	for _, r := range f.services["shebao-quanyi"].Probes[0].Runs[:8] {
-		runs = append(runs, r)
-	}
+	runs = append(runs, f.services["shebao-quanyi"].Probes[0].Runs[:8]...)
 	f.details[inc.ID] = view.Incident{
 		Incident: inc, Now: now, Owner: "社保中心", Runbook: f.services["shebao-quanyi"].Runbook, Deliveries: []alert.Delivery{retry, sent}, Runs: runs,
 		Notes: []incident.Note{
@@ -455,10 +456,36 @@ func (f *fixture) richIncidents(inc, major, past incident.Incident) {
 func (f *fixture) richRecords() {
 	day := now.Format(time.DateOnly)
 	columns := []record.Column{
-		{Title: "序号"}, {Title: "监控日期"}, {Title: "轮次/时间"}, {Title: "渠道"}, {Title: "菜单路径"}, {Title: "服务名称"}, {Title: "服务编码"}, {Title: "链接地址"}, {Title: "监控方式"},
-		{Title: "探针(正常/总数)", Group: "监测"}, {Title: "状态码", Group: "监测"}, {Title: "首字节ms", Group: "监测"}, {Title: "完成ms", Group: "监测"}, {Title: "关键内容校验", Group: "监测"}, {Title: "业务步骤", Group: "监测"}, {Title: "证书剩余天数", Group: "监测"}, {Title: "监控结果", Group: "监测"},
-		{Title: "异常类型", Group: "异常"}, {Title: "异常描述", Group: "异常"}, {Title: "发生时间", Group: "异常"}, {Title: "恢复时间", Group: "异常"}, {Title: "持续时长", Group: "异常"}, {Title: "告警/故障编号", Group: "异常"},
-		{Title: "处理人", Group: "处理"}, {Title: "处理措施", Group: "处理"}, {Title: "处理结果", Group: "处理"}, {Title: "证据编号"}, {Title: "监控人", Group: "人员"}, {Title: "复核人", Group: "人员"}, {Title: "备注"},
+		{Title: "序号"},
+		{Title: "监控日期"},
+		{Title: "轮次/时间"},
+		{Title: "渠道"},
+		{Title: "菜单路径"},
+		{Title: "服务名称"},
+		{Title: "服务编码"},
+		{Title: "链接地址"},
+		{Title: "监控方式"},
+		{Title: "探针(正常/总数)", Group: "监测"},
+		{Title: "状态码", Group: "监测"},
+		{Title: "首字节ms", Group: "监测"},
+		{Title: "完成ms", Group: "监测"},
+		{Title: "关键内容校验", Group: "监测"},
+		{Title: "业务步骤", Group: "监测"},
+		{Title: "证书剩余天数", Group: "监测"},
+		{Title: "监控结果", Group: "监测"},
+		{Title: "异常类型", Group: "异常"},
+		{Title: "异常描述", Group: "异常"},
+		{Title: "发生时间", Group: "异常"},
+		{Title: "恢复时间", Group: "异常"},
+		{Title: "持续时长", Group: "异常"},
+		{Title: "告警/故障编号", Group: "异常"},
+		{Title: "处理人", Group: "处理"},
+		{Title: "处理措施", Group: "处理"},
+		{Title: "处理结果", Group: "处理"},
+		{Title: "证据编号"},
+		{Title: "监控人", Group: "人员"},
+		{Title: "复核人", Group: "人员"},
+		{Title: "备注"},
 	}
 	table := record.Table{Title: "门户", Columns: columns}
 	n := 0
@@ -469,8 +496,14 @@ func (f *fixture) richRecords() {
 			text := func(t string) record.Cell { return record.Cell{Text: t} }
 			fill := func(field, t string) record.Cell { return record.Cell{Text: t, Field: field, Row: row} }
 			cells := []record.Cell{
-				text(fmt.Sprint(n)), text(day), text("第1轮 " + round), text("门户"), text("—"), {Text: s.name, Link: "/services/" + s.id}, text(s.code), {Text: s.url, Link: s.url}, text("HTTP+浏览器"),
-				text("2/2"), text("200"), text("96"), text("312"), text("通过"), text("5/5"), text("23"), {Text: "正常", Tone: "ok"}, text(""), text(""), text(""), text(""), text(""), text(""), text("—"), text("—"), text("—"), text(""), fill("monitor", "王敏"), fill("reviewer", record.ToFill), fill("remark", ""),
+				text(fmt.Sprint(n)), text(day), text("第1轮 " + round), text("门户"), text("—"),
+				{Text: s.name, Link: "/services/" + s.id},
+				text(s.code),
+				{Text: s.url, Link: s.url},
+				text("HTTP+浏览器"),
+				text("2/2"), text("200"), text("96"), text("312"), text("通过"), text("5/5"), text("23"),
+				{Text: "正常", Tone: "ok"},
+				text(""), text(""), text(""), text(""), text(""), text(""), text("—"), text("—"), text("—"), text(""), fill("monitor", "王敏"), fill("reviewer", record.ToFill), fill("remark", ""),
 			}
 			if s.id == "shebao-quanyi" && round == "09:00" {
 				cells[16] = record.Cell{Text: "异常", Tone: "bad"}

@@ -3,7 +3,6 @@ package doubt
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -18,7 +17,7 @@ func TestOneReferenceThatAnswersIsEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var up atomic.Bool
 		d := New(Options{
-			Targets: []string{"a:1", "b:1"}, Every: time.Second, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Targets: []string{"a:1", "b:1"}, Every: time.Second, Logger: slog.New(slog.DiscardHandler),
 			Dial: func(_ context.Context, _, addr string) (net.Conn, error) {
 				if addr == "b:1" && up.Load() {
 					c, other := net.Pipe()

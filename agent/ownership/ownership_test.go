@@ -34,7 +34,8 @@ func member(name, site, isp string) ownership.Member {
 func TestAssignmentIsTheSameInEveryVersion(t *testing.T) {
 	members := []ownership.Member{
 		member("a", "north", "telecom"), member("b", "south", "unicom"), member("c", "east", "mobile"),
-		member("d", "north", "unicom"), {Name: "heavy", Weight: 3},
+		member("d", "north", "unicom"),
+		{Name: "heavy", Weight: 3},
 	}
 	place := probes.Placement{Count: 2, Spread: "site"}
 	golden := map[string]string{

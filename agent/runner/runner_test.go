@@ -50,6 +50,7 @@ func (t *trace) text() string {
 
 func (t *trace) ID() string                         { return "0123456789abcdef0123456789abcdef" }
 func (t *trace) Traceparent(context.Context) string { return "00-" + t.ID() + "-0123456789abcdef-01" }
+
 func (t *trace) Phase(_ context.Context, p probes.Phase) {
 	t.say("phase %s %v %v", p.Name, p.Err, p.Attrs)
 }

@@ -228,10 +228,9 @@ func TestMissedSlotsAreCountedAndNotReplayed(t *testing.T) {
 		o := owned("paused", 10*time.Second, 2*time.Second)
 		b := start(t, o)
 		time.Sleep(time.Minute)
-		before := len(b.runs())
 		slot := probes.NextSlot(o.Probe.Key, 10*time.Second, time.Now())
 		time.Sleep(time.Until(slot.Add(3 * time.Second)))
-		before = len(b.runs())
+		before := len(b.runs())
 		b.set(func() { b.offset = 10 * time.Minute }) // as after a suspended laptop
 		time.Sleep(2 * time.Second)
 		after := b.runs()[before:]

@@ -257,9 +257,16 @@ func TestOTLPSortsErrors(t *testing.T) {
 		denied    bool
 		after     time.Duration
 	}{
-		{status: 400, permanent: true}, {status: 404, permanent: true}, {status: 413, permanent: true}, {status: 415, permanent: true},
-		{status: 401, denied: true}, {status: 403, denied: true},
-		{status: 429, after: 4 * time.Second}, {status: 503, after: 4 * time.Second}, {status: 500}, {status: 302},
+		{status: 400, permanent: true},
+		{status: 404, permanent: true},
+		{status: 413, permanent: true},
+		{status: 415, permanent: true},
+		{status: 401, denied: true},
+		{status: 403, denied: true},
+		{status: 429, after: 4 * time.Second},
+		{status: 503, after: 4 * time.Second},
+		{status: 500},
+		{status: 302},
 	} {
 		c.mu.Lock()
 		c.status, c.header = tt.status, http.Header{"Retry-After": {"4"}, "Location": {"/elsewhere"}}

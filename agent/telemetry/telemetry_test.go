@@ -74,8 +74,13 @@ func TestARunIsOneTrace(t *testing.T) {
 	boom := &probes.Failure{Class: probes.ClassSoft404, Phrase: probes.PhraseSoft404, Got: "《404》"}
 	require.Equal(t, boom, tr.Step(ctx, "request", func(ctx context.Context) error {
 		tr.Phase(ctx, probes.Phase{Name: "dns", Start: run.Started, End: run.Started.Add(5 * time.Millisecond), Attrs: []probes.Attr{
-			{Key: "server.address", Value: "x.test"}, {Key: "n", Value: 3}, {Key: "n64", Value: int64(4)}, {Key: "f", Value: 1.5},
-			{Key: "b", Value: true}, {Key: "list", Value: []string{"a", "b"}}, {Key: "took", Value: time.Second},
+			{Key: "server.address", Value: "x.test"},
+			{Key: "n", Value: 3},
+			{Key: "n64", Value: int64(4)},
+			{Key: "f", Value: 1.5},
+			{Key: "b", Value: true},
+			{Key: "list", Value: []string{"a", "b"}},
+			{Key: "took", Value: time.Second},
 		}})
 		tr.Phase(ctx, probes.Phase{Name: "connect", Start: run.Started.Add(5 * time.Millisecond), End: run.Started.Add(9 * time.Millisecond), Err: &net.OpError{Op: "dial", Err: errors.New("refused")}})
 		tr.Annotate(ctx, probes.Attr{Key: "http.request.method", Value: "GET"})

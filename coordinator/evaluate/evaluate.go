@@ -57,7 +57,8 @@ type Tx interface {
 func Over[T Tx](s interface {
 	Pending(ctx context.Context, now time.Time) (bool, error)
 	Update(ctx context.Context, fn func(T) error) error
-}) Store {
+},
+) Store {
 	return over[T]{s.Pending, s.Update}
 }
 

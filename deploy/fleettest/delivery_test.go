@@ -84,14 +84,6 @@ func (l *ledger) set(f func()) {
 	f()
 }
 
-func (l *ledger) have(n int) func() bool {
-	return func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.runs) >= n
-	}
-}
-
 // coordinator is the receiving half of one, on real sockets.
 type coordinator struct {
 	*ingest.Ingest

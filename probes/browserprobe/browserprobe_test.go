@@ -47,7 +47,7 @@ func testAll(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	if browser, err = chrome.New(chrome.Options{Dir: dir, MaxPages: 2, Logger: log}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

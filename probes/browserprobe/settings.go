@@ -191,7 +191,7 @@ func (c *checker) step(key string, op probes.Op, v value) []probes.Action {
 		c.mistake(key, "want an operation, one of %s, got %q", operations, string(op))
 		return nil
 	}
-	var plain any = v.plain
+	plain := v.plain
 	if v.pairs != nil {
 		plain = v
 	}

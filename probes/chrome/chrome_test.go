@@ -59,8 +59,10 @@ func run(m *testing.M) int {
 	profiles = dir
 	var pin string
 	trusted, pin = certificate(time.Now().Add(40*24*time.Hour + time.Minute))
-	shared, err = New(Options{Dir: dir, MaxPages: 2, Logger: quiet(), ExtraFlags: []string{"--ignore-certificate-errors-spki-list=" + pin},
-		HostRules: "MAP *.rsj.example 127.0.0.1"})
+	shared, err = New(Options{
+		Dir: dir, MaxPages: 2, Logger: quiet(), ExtraFlags: []string{"--ignore-certificate-errors-spki-list=" + pin},
+		HostRules: "MAP *.rsj.example 127.0.0.1",
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -81,7 +83,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // nothingLeft fails when a profile or a process outlived its pool.
 func nothingLeft(dir string) error {

@@ -109,30 +109,30 @@ func newPage(ctx context.Context, p *Pool, b *process, d probes.Device) (*page, 
 func (p *page) setup(ctx context.Context, id cdp.BrowserContextID) error {
 	d := p.device
 	g, ctx := errgroup.WithContext(ctx)
-	call(g, ctx, p.target, emulation.SetUserAgentOverride, userAgent(d))
+	call(ctx, g, p.target, emulation.SetUserAgentOverride, userAgent(d))
 	if d.Width > 0 && d.Height > 0 {
-		call(g, ctx, p.target, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		call(ctx, g, p.target, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: int64(d.Width), Height: int64(d.Height), DeviceScaleFactor: d.Scale, Mobile: d.Mobile,
 			ScreenWidth: int64(d.Width), ScreenHeight: int64(d.Height),
 		})
 	}
 	if d.Touch {
-		call(g, ctx, p.target, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: true, MaxTouchPoints: 5})
+		call(ctx, g, p.target, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: true, MaxTouchPoints: 5})
 	}
 	if d.TimeZone != "" {
-		call(g, ctx, p.target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: d.TimeZone})
+		call(ctx, g, p.target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: d.TimeZone})
 	}
 	if d.Language != "" {
-		call(g, ctx, p.target, emulation.SetLocaleOverride, emulation.SetLocaleOverrideParams{Locale: d.Language})
+		call(ctx, g, p.target, emulation.SetLocaleOverride, emulation.SetLocaleOverrideParams{Locale: d.Language})
 	}
 	if len(d.Headers) > 0 {
 		h := make(network.Headers, len(d.Headers))
 		for k, v := range d.Headers {
 			h[k] = v
 		}
-		call(g, ctx, p.target, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: h})
+		call(ctx, g, p.target, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: h})
 	}
-	call(g, ctx, p.b.session, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+	call(ctx, g, p.b.session, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
 		Behavior: browser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: id,
 	})
 	scripts := []string{pageJS}
@@ -140,20 +140,20 @@ func (p *page) setup(ctx context.Context, id cdp.BrowserContextID) error {
 		scripts = append(scripts, wechatJS)
 	}
 	for _, s := range append(scripts, d.Scripts...) {
-		call(g, ctx, p.target, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: s})
+		call(ctx, g, p.target, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: s})
 	}
-	call(g, ctx, p.target, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
+	call(ctx, g, p.target, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
 		Source: helperJS, WorldName: worldName, RunImmediately: new(true),
 	})
 	// chromedp mirrors every document's tree; nothing here needs it, and a page
 	// that floods it with changes could block the reading of events.
-	call(g, ctx, p.target, css.Disable, cdp.Empty{})
-	call(g, ctx, p.target, dom.Disable, cdp.Empty{})
+	call(ctx, g, p.target, css.Disable, cdp.Empty{})
+	call(ctx, g, p.target, dom.Disable, cdp.Empty{})
 	return g.Wait()
 }
 
 // call adds one command to g.
-func call[P, R any](g *errgroup.Group, ctx context.Context, s cdp.Session, cmd cdp.Command[P, R], params P) {
+func call[P, R any](ctx context.Context, g *errgroup.Group, s cdp.Session, cmd cdp.Command[P, R], params P) {
 	g.Go(func() error {
 		if _, err := cdp.Call(ctx, s, cmd, params); err != nil {
 			return fmt.Errorf("%s: %w", cmd.Method, err)

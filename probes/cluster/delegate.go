@@ -50,10 +50,16 @@ func (c *Cluster) take(b []byte) {
 // nothing here may call memberlist.
 type events struct{ c *Cluster }
 
-func (e events) NotifyJoin(n *memberlist.Node)   { e.put(n, "member joined") }
-func (e events) NotifyUpdate(n *memberlist.Node) { e.put(n, "") }
+func (e events) NotifyJoin(n *memberlist.Node) {
+	meta := e.put(n)
+	if n.Name != e.c.o.Name {
+		e.c.log.Info("member joined", "member", n.Name, "addr", n.Address(), "role", meta.Role)
+	}
+}
 
-func (e events) put(n *memberlist.Node, event string) {
+func (e events) NotifyUpdate(n *memberlist.Node) { e.put(n) }
+
+func (e events) put(n *memberlist.Node) Meta {
 	c := e.c
 	meta, err := decodeMeta(n.Meta)
 	if err != nil {
@@ -66,10 +72,8 @@ func (e events) put(n *memberlist.Node, event string) {
 		port:   n.Port,
 	}
 	c.mu.Unlock()
-	if event != "" && n.Name != c.o.Name {
-		c.log.Info(event, "member", n.Name, "addr", n.Address(), "role", meta.Role)
-	}
 	c.notifyChanged()
+	return meta
 }
 
 func (e events) NotifyLeave(n *memberlist.Node) {

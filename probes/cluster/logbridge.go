@@ -35,7 +35,7 @@ func (b *logBridge) Write(p []byte) (int, error) {
 	own := strings.HasPrefix(line, "failed to join") // keepJoined tells of these
 	for _, n := range notable {
 		if !own && strings.Contains(line, n.sign) && b.due(n.meaning) {
-			b.log.LogAttrs(context.Background(), slog.LevelWarn, n.meaning, slog.String("detail", line))
+			b.log.LogAttrs(context.Background(), slog.LevelWarn, "gossip is in trouble", slog.String("meaning", n.meaning), slog.String("detail", line))
 			return len(p), nil
 		}
 	}

@@ -53,8 +53,13 @@ func (m Meta) largest() (part string, size int) {
 		name  string
 		value any
 	}{
-		{"labels", m.Labels}, {"capabilities", m.Capabilities}, {"role", m.Role}, {"commit", m.Commit},
-		{"http address", m.HTTP}, {"otlp address", m.OTLP}, {"version", m.Version},
+		{"labels", m.Labels},
+		{"capabilities", m.Capabilities},
+		{"role", m.Role},
+		{"commit", m.Commit},
+		{"http address", m.HTTP},
+		{"otlp address", m.OTLP},
+		{"version", m.Version},
 	} {
 		if b, err := json.Marshal(p.value); err == nil && len(b) > size {
 			part, size = p.name, len(b)

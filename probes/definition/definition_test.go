@@ -174,14 +174,23 @@ func TestMistakesAcrossFiles(t *testing.T) {
 		want  string
 	}{
 		{"no service", nil, "services: no service is defined; put at least one file into services/, or correct the folder that was configured"},
-		{"same id", []definition.File{{Path: "services/b.yaml", Data: []byte(other)}, {Path: "services/a.yaml", Data: []byte(demo)}},
-			`services/b.yaml:1:5: id: "demo" is already the id of the service in services/a.yaml:1; ids are unique in the whole repository: rename one`},
+		{
+			"same id",
+			[]definition.File{{Path: "services/b.yaml", Data: []byte(other)}, {Path: "services/a.yaml", Data: []byte(demo)}},
+			`services/b.yaml:1:5: id: "demo" is already the id of the service in services/a.yaml:1; ids are unique in the whole repository: rename one`,
+		},
 		{"same file", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "services/a.yaml", Data: []byte(demo)}}, "services/a.yaml: the file is given twice"},
 		{"same file thrice", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "services/a.yaml", Data: []byte(demo)}, {Path: "services/a.yaml", Data: []byte(demo)}}, "services/a.yaml: the file is given twice"},
-		{"no time at all", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "silences/a.yaml", Data: []byte("services: [demo]\nfrom: 2026-11-25 08:00\nto: 2026-11-25T00:00:00Z\nreason: x")}},
-			"silences/a.yaml:3:5: to: want a time after from (2026-11-25 08:00), got 2026-11-25T00:00:00Z"},
-		{"two calendars", []definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "calendar.yaml", Data: []byte("rounds: []")}, {Path: "calendar.yml", Data: []byte("rounds: []")}},
-			"calendar.yml: want one such file, got calendar.yaml too; delete one"},
+		{
+			"no time at all",
+			[]definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "silences/a.yaml", Data: []byte("services: [demo]\nfrom: 2026-11-25 08:00\nto: 2026-11-25T00:00:00Z\nreason: x")}},
+			"silences/a.yaml:3:5: to: want a time after from (2026-11-25 08:00), got 2026-11-25T00:00:00Z",
+		},
+		{
+			"two calendars",
+			[]definition.File{{Path: "services/a.yaml", Data: []byte(demo)}, {Path: "calendar.yaml", Data: []byte("rounds: []")}, {Path: "calendar.yml", Data: []byte("rounds: []")}},
+			"calendar.yml: want one such file, got calendar.yaml too; delete one",
+		},
 		{"too large", []definition.File{{Path: "services/a.yaml", Data: make([]byte, definition.MaxFileSize+1)}}, "services/a.yaml: want at most 1048576 bytes, got 1048577; split the file"},
 		{"too many lines", []definition.File{{Path: "services/a.yaml", Data: []byte(strings.Repeat("\n", 30_000))}}, "services/a.yaml: want at most 10000 lines, got 30000; split the file"},
 		{"outside", []definition.File{{Path: "services//a.yaml", Data: []byte(demo)}}, "services//a.yaml: want a path inside the definitions' folder"},

@@ -230,8 +230,11 @@ var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // check refuses a run that no agent of ours could have made.
 func check(run probes.Run, now time.Time) error {
 	for _, id := range []struct{ key, value string }{
-		{keyService, run.Key.Service}, {keyProbe, run.Key.Probe}, {keyKind, run.Kind},
-		{keyAgent, run.Agent}, {keyVantage, run.Vantage},
+		{keyService, run.Key.Service},
+		{keyProbe, run.Key.Probe},
+		{keyKind, run.Kind},
+		{keyAgent, run.Agent},
+		{keyVantage, run.Vantage},
 	} {
 		if strings.ContainsFunc(id.value, unicode.IsControl) {
 			return fmt.Errorf("%s: want no control characters, got %q", id.key, probes.Excerpt(id.value))
