@@ -94,7 +94,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *
 		URL: cfg.GitURL, Branch: cfg.GitBranch, Folder: cfg.GitFolder, SSHKey: cfg.GitSSHKey, KnownHosts: cfg.GitKnownHosts,
 		Token: cfg.GitToken, Dir: filepath.Join(cfg.DataDir, "definitions"), Poll: cfg.GitPoll, Kinds: kinds.All(),
 		Store: a.store, OnAccept: a.accepted, Now: time.Now, Logger: log.With("room", "catalog"),
-		MinSeq: func() uint64 { return a.newest.Current().Seq },
+		Heard: a.newest.Current,
 	}); err != nil {
 		return nil, fmt.Errorf("preparing the definitions: %w", err)
 	}

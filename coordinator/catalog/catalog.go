@@ -46,9 +46,9 @@ type Options struct {
 	// OnAccept is called after a catalog came into use, also after the stored one
 	// was loaded at the start. It must not block.
 	OnAccept func(*definition.Catalog)
-	// MinSeq is the greatest sequence number heard in the fleet, so that a
-	// coordinator with a new database is not taken for an old one. Optional.
-	MinSeq func() uint64
+	// Heard is the newest announcement in the fleet, so that a coordinator with a
+	// new database, or one from a backup, is not taken for an old one. Optional.
+	Heard  func() definition.Announcement
 	Now    func() time.Time // time.Now by default
 	Logger *slog.Logger
 }
@@ -69,6 +69,8 @@ type Catalog struct {
 	poke   chan struct{}
 	seq    uint64 // the last sequence number given; used by Run alone
 	seen   string // the last commit that was judged; used by Run alone
+	// overtaken is the foreign announcement of the last look; used by Run alone.
+	overtaken definition.Announcement
 
 	mu      sync.Mutex
 	current *definition.Catalog
@@ -157,7 +159,7 @@ func (c *Catalog) note(err error) {
 	c.mu.Unlock()
 	switch {
 	case text != "" && text != before:
-		c.o.Logger.Warn("the definitions cannot be followed, keeping the catalog in use", "source", c.source.shown, "err", text)
+		c.o.Logger.Warn("the definitions cannot be followed", "source", c.source.shown, "err", text)
 	case text == "" && before != "":
 		c.o.Logger.Info("the definitions can be followed again", "source", c.source.shown)
 	}
@@ -204,7 +206,7 @@ func (c *Catalog) look(ctx context.Context) error {
 	c.checked = c.o.Now().UTC()
 	c.mu.Unlock()
 	if found.hash == c.seen {
-		return nil
+		return c.lead(ctx)
 	}
 	files, err := c.mirror.files(ctx, found.hash, c.o.Folder)
 	var mistakes definition.Mistakes
@@ -235,31 +237,69 @@ func (c *Catalog) judge(ctx context.Context, found commit, files []definition.Fi
 			return nil
 		}
 	}
-	last := c.seq
-	if c.o.MinSeq != nil {
-		last = max(last, c.o.MinSeq())
-	}
-	next, err := definition.Compile(definition.Revision{
-		Seq: last + 1, Commit: found.hash, Author: found.author, Subject: found.subject,
-		Committed: found.committed, Accepted: c.o.Now().UTC(),
-	}, files, c.o.Kinds)
+	err := c.accept(ctx, definition.Revision{Commit: found.hash, Author: found.author, Subject: found.subject, Committed: found.committed}, files)
 	var mistakes definition.Mistakes
-	switch {
-	case errors.As(err, &mistakes):
+	if errors.As(err, &mistakes) {
 		return c.refuse(ctx, found, mistakes)
-	case err != nil:
-		return fmt.Errorf("compiling commit %.12s: %w", found.hash, err)
+	}
+	if err != nil {
+		return err
+	}
+	c.seen = found.hash
+	return nil
+}
+
+// accept takes files into use as the newest revision of the whole fleet.
+func (c *Catalog) accept(ctx context.Context, rev definition.Revision, files []definition.File) error {
+	rev.Seq, rev.Accepted, rev.Digest = max(c.seq, c.heard().Seq)+1, c.o.Now().UTC(), ""
+	next, err := definition.Compile(rev, files, c.o.Kinds)
+	if err != nil {
+		return fmt.Errorf("compiling commit %.12s: %w", rev.Commit, err)
 	}
 	body, _, err := definition.Pack(next.Revision, files)
 	if err != nil {
 		return err
 	}
 	if err := c.o.Store.AcceptCatalog(ctx, next.Revision, body, due(next)); err != nil {
-		return fmt.Errorf("storing the definitions of commit %.12s, trying again at the next poll: %w; %s", found.hash, err, c.kept())
+		return fmt.Errorf("storing the definitions of commit %.12s, trying again at the next poll: %w; %s", rev.Commit, err, c.kept())
 	}
-	c.seq, c.seen = next.Revision.Seq, found.hash
+	c.seq = next.Revision.Seq
 	c.use(next)
 	return nil
+}
+
+func (c *Catalog) heard() definition.Announcement {
+	if c.o.Heard == nil {
+		return definition.Announcement{}
+	}
+	return c.o.Heard()
+}
+
+// lead accepts the catalog in use once more when the fleet follows another commit
+// with a higher sequence number, as after this coordinator lost its database or
+// got an old one back: agents never go back by themselves. It waits for a second
+// look, since another coordinator may only have read the repository earlier.
+func (c *Catalog) lead(ctx context.Context) error {
+	cur, h := c.Current(), c.heard()
+	if cur == nil || h.Seq < cur.Revision.Seq || h.Commit == cur.Revision.Commit {
+		c.overtaken = definition.Announcement{}
+		return nil
+	}
+	if c.overtaken != h {
+		c.overtaken = h
+		return nil
+	}
+	rev, body, err := c.o.Store.LatestCatalog(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the definitions of commit %.12s, to lead a fleet that follows commit %.12s: %w", cur.Revision.Commit, h.Commit, err)
+	}
+	_, files, err := definition.Unpack(body)
+	if err != nil {
+		return fmt.Errorf("reading the definitions of commit %.12s, to lead a fleet that follows commit %.12s: %w", cur.Revision.Commit, h.Commit, err)
+	}
+	c.o.Logger.Warn("the fleet follows a commit that is not this repository's, accepting ours again", "ours", cur.Revision.Commit, "theirs", h.Commit, "seq", h.Seq)
+	c.overtaken = definition.Announcement{}
+	return c.accept(ctx, rev, files)
 }
 
 func (c *Catalog) refuse(ctx context.Context, found commit, mistakes definition.Mistakes) error {
@@ -267,7 +307,7 @@ func (c *Catalog) refuse(ctx context.Context, found commit, mistakes definition.
 		return fmt.Errorf("noting why commit %.12s is refused, trying again at the next poll: %w; %s", found.hash, err, c.kept())
 	}
 	c.seen = found.hash
-	c.o.Logger.Warn("commit refused, keeping the catalog in use", "commit", found.hash, "author", found.author, "mistakes", len(mistakes), "first", mistakes[0].Error())
+	c.o.Logger.Warn("commit refused", "meanwhile", c.kept(), "commit", found.hash, "author", found.author, "mistakes", len(mistakes), "first", mistakes[0].Error())
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cgi"
@@ -128,6 +127,12 @@ func (m *memory) RefuseCatalog(_ context.Context, commit, author, subject string
 	return nil
 }
 
+func (m *memory) latest() definition.Revision {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rev
+}
+
 func (m *memory) refused() []refusal {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,7 +162,7 @@ func follow(t *testing.T, store *memory, o catalog.Options) *following {
 		o.Dir = t.TempDir()
 	}
 	o.Poll, o.Kinds, o.Store = time.Hour, kinds, store
-	o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	o.Logger = slog.New(slog.DiscardHandler)
 	o.OnAccept = func(c *definition.Catalog) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -359,9 +364,55 @@ func TestSequenceIsNeverBehindTheFleet(t *testing.T) {
 	r := newRepository(t)
 	r.write("services/a.yaml", service("a"))
 	head := r.commit("x")
-	f := follow(t, &memory{}, catalog.Options{URL: r.dir, MinSeq: func() uint64 { return 41 }})
+	f := follow(t, &memory{}, catalog.Options{URL: r.dir, Heard: func() definition.Announcement { return definition.Announcement{Seq: 41, Commit: "elsewhere"} }})
 	f.untilCommit(head)
 	require.Equal(t, uint64(42), f.State().Revision.Seq)
+}
+
+// TestALostDatabaseDoesNotLoseTheFleet: agents follow a later revision of a commit
+// that is gone; the coordinator that has only the repository leads them back.
+func TestALostDatabaseDoesNotLoseTheFleet(t *testing.T) {
+	r := newRepository(t)
+	r.write("services/a.yaml", service("a"))
+	head := r.commit("x")
+	store := &memory{}
+	fleet := definition.NewNewest()
+	f := follow(t, store, catalog.Options{URL: r.dir, Heard: fleet.Current})
+	f.untilCommit(head)
+	require.Equal(t, uint64(1), f.State().Revision.Seq, "nobody was heard yet")
+	first := store.latest()
+
+	theirs := definition.Announcement{Seq: 41, Commit: "of another life", Digest: strings.Repeat("a", 64)}
+	fleet.Set(theirs)
+	f.until(func() bool { return f.State().Revision.Seq == 42 })
+	require.Equal(t, head, f.State().Revision.Commit)
+	require.Equal(t, []uint64{1, 42}, f.seqs(), "once, and it is announced")
+	require.NotEqual(t, first.Digest, store.latest().Digest)
+
+	ours := f.State().Revision
+	fleet.Set(definition.Announcement{Seq: ours.Seq, Commit: ours.Commit, Digest: ours.Digest})
+	fleet.Set(definition.Announcement{Seq: 43, Commit: head, Digest: strings.Repeat("b", 64)})
+	for range 5 {
+		before := f.State().Checked
+		f.until(func() bool { return f.State().Checked.After(before) })
+	}
+	require.Equal(t, []uint64{1, 42}, f.seqs(), "the same commit under another number is no other catalog")
+}
+
+// TestAnotherCoordinatorMayKnowEarlier: what one look finds foreign may be the
+// commit that the next look brings.
+func TestAnotherCoordinatorMayKnowEarlier(t *testing.T) {
+	r := newRepository(t)
+	r.write("services/a.yaml", service("a"))
+	head := r.commit("x")
+	fleet := definition.NewNewest()
+	f := follow(t, &memory{}, catalog.Options{URL: r.dir, Heard: fleet.Current})
+	f.untilCommit(head)
+	r.write("services/b.yaml", service("b"))
+	next := r.commit("y")
+	fleet.Set(definition.Announcement{Seq: 7, Commit: next, Digest: strings.Repeat("a", 64)})
+	f.untilCommit(next)
+	require.Equal(t, []uint64{1, 8}, f.seqs())
 }
 
 func TestStoreFailureIsRetried(t *testing.T) {

@@ -78,12 +78,22 @@ func newSource(o Options) (source, error) {
 // configure passes git's settings, the token among them, by the environment.
 func (s *source) configure(token string, u *url.URL) {
 	settings := [][2]string{
-		{"core.hooksPath", "/dev/null"}, {"core.symlinks", "false"}, {"core.askPass", ""}, {"core.fsmonitor", "false"},
-		{"protocol.allow", "never"}, {"protocol.https.allow", "always"}, {"protocol.http.allow", "always"},
-		{"protocol.ssh.allow", "always"}, {"protocol.git.allow", "always"}, {"protocol.file.allow", "always"},
-		{"fetch.recurseSubmodules", "false"}, {"gc.autoDetach", "false"}, {"maintenance.autoDetach", "false"},
+		{"core.hooksPath", "/dev/null"},
+		{"core.symlinks", "false"},
+		{"core.askPass", ""},
+		{"core.fsmonitor", "false"},
+		{"protocol.allow", "never"},
+		{"protocol.https.allow", "always"},
+		{"protocol.http.allow", "always"},
+		{"protocol.ssh.allow", "always"},
+		{"protocol.git.allow", "always"},
+		{"protocol.file.allow", "always"},
+		{"fetch.recurseSubmodules", "false"},
+		{"gc.autoDetach", "false"},
+		{"maintenance.autoDetach", "false"},
 		// Whatever hangs below this speed for this long is a dead line.
-		{"http.lowSpeedLimit", "1"}, {"http.lowSpeedTime", "30"},
+		{"http.lowSpeedLimit", "1"},
+		{"http.lowSpeedTime", "30"},
 	}
 	if token != "" {
 		// Servers agree on Basic with the token as password; the name is free on
