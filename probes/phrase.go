@@ -44,6 +44,7 @@ const (
 	PhraseBodyTimeout    Phrase = "body_timeout"    // Got is how long it was waited
 	PhraseNotHTTP        Phrase = "not_http"        //
 	PhraseNetwork        Phrase = "network"         // anything else
+	PhraseProxyRefused   Phrase = "proxy_refused"   // Want is the proxy, Got its answer
 )
 
 // The phrases of HTTP and of interfaces.
@@ -57,7 +58,15 @@ const (
 	PhraseRedirectLoop    Phrase = "redirect_loop"    // Got is the address
 	PhraseRedirectPlain   Phrase = "redirect_plain"   // Got is the address without encryption
 	PhraseRedirectSecret  Phrase = "redirect_secret"  // Got is the address that the body's secrets do not belong to
+	PhraseRedirectBody    Phrase = "redirect_body"    // Got is the address that the body was not written for
+	PhraseRedirectInside  Phrase = "redirect_inside"  // Want is the address, Got the IP address with its class, such as "10.0.0.8 (private)"
 	PhraseRedirectBad     Phrase = "redirect_bad"     // Got is the address that is none
+	PhraseProtocol        Phrase = "protocol"         // Want is the protocol asked for, such as h2, Got the one spoken
+	PhraseHeadLong        Phrase = "head_long"        // Want is the bound of the reply's head in bytes
+	PhraseNotFound        Phrase = "not_found"        // Want is what was looked for in the reply, Got what was there
+	PhraseSchema          Phrase = "schema"           // Want is the place with the rule, Got is what is wrong there
+	PhraseChanged         Phrase = "changed"          // Want is the SHA-256 that was due, Got the one of the content
+	PhraseFamilies        Phrase = "families"         // Want is what IPv4 answered, Got what IPv6 did
 	PhraseHTMLNotJSON     Phrase = "html_not_json"    // Got is the page's title
 	PhraseJSONEmpty       Phrase = "json_empty"       //
 	PhraseJSONBroken      Phrase = "json_broken"      // Got is the body
@@ -126,6 +135,9 @@ const (
 	PhraseNoSecret      Phrase = "no_secret"      // Want is its name, Got says how to set it
 	PhraseNoBrowser     Phrase = "no_browser"     // Got is how to install one
 	PhraseBrowser       Phrase = "browser"        // the agent's browser is unwell: Got
+	PhraseStalled       Phrase = "stalled"        // the agent's process stood still; Got is how long
+	PhraseNoIPv6        Phrase = "no_ipv6"        // Got is the error
+	PhraseProxy         Phrase = "proxy"          // Want is the proxy, Got the error
 	PhraseCouldNotLook  Phrase = "could_not_look" // Got is the error
 )
 
@@ -134,9 +146,10 @@ var phrases = []Phrase{
 	PhraseNoSuchHost, PhraseDNSTimeout, PhraseDNSFailed, PhraseRefused, PhraseUnreachable, PhraseConnectTimeout, PhraseConnectFailed,
 	PhraseTLSTimeout, PhraseTLSFailed, PhraseNotTLS, PhraseCertExpired, PhraseCertEarly, PhraseCertDate, PhraseCertName,
 	PhraseCertUntrusted, PhraseCertChain, PhraseCertInvalid, PhraseReset, PhraseClosed, PhraseCut, PhraseReplyTimeout,
-	PhraseBodyTimeout, PhraseNotHTTP, PhraseNetwork,
+	PhraseBodyTimeout, PhraseNotHTTP, PhraseNetwork, PhraseProxyRefused,
 	PhraseStatus, PhraseCharset, PhraseCompression, PhraseCompressed, PhraseRedirects, PhraseRedirectEndless, PhraseRedirectLoop,
-	PhraseRedirectPlain, PhraseRedirectSecret, PhraseRedirectBad, PhraseHTMLNotJSON, PhraseJSONEmpty, PhraseJSONBroken,
+	PhraseRedirectPlain, PhraseRedirectSecret, PhraseRedirectBody, PhraseRedirectInside, PhraseRedirectBad,
+	PhraseProtocol, PhraseHeadLong, PhraseNotFound, PhraseSchema, PhraseChanged, PhraseFamilies, PhraseHTMLNotJSON, PhraseJSONEmpty, PhraseJSONBroken,
 	PhraseJSONMore, PhraseJSONLong, PhraseBusiness, PhraseBusinessMissing,
 	PhraseElementMissing, PhraseElementHidden, PhraseElementShown, PhraseElementDisabled, PhraseElementReadOnly, PhraseElementMoving,
 	PhraseElementOutside, PhraseElementCovered, PhraseNotAField, PhraseFieldType, PhraseNotAList, PhraseNoChoice,
@@ -145,7 +158,7 @@ var phrases = []Phrase{
 	PhraseBlank, PhraseBlankAfterError, PhraseScriptErrors, PhraseGarbled, PhrasePending, PhraseResource, PhraseMaintenance,
 	PhraseSoft404, PhraseWechatOnly, PhraseWAF, PhraseWAF405, PhraseCaptcha, PhraseScriptCheck,
 	PhraseBusy, PhraseBusyBrowser, PhraseOverran, PhrasePanicked, PhraseStopped, PhraseContradiction, PhraseLineDown,
-	PhraseNoSecret, PhraseNoBrowser, PhraseBrowser, PhraseCouldNotLook,
+	PhraseStalled, PhraseNoIPv6, PhraseProxy, PhraseNoSecret, PhraseNoBrowser, PhraseBrowser, PhraseCouldNotLook,
 }
 
 // Phrases lists every phrase.

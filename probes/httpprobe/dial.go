@@ -1,6 +1,7 @@
 package httpprobe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -74,6 +75,12 @@ func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string) (lin
 	var first error
 	for i, addr := range addrs {
 		addr = addr.Unmap()
+		if refusal := h.admit(addr); refusal != nil {
+			now := time.Now()
+			h.record(ctx, "connect", now, now, refusal, probes.Attr{Key: "network.peer.address", Value: addr.String()})
+			first = cmp.Or(first, error(refusal))
+			continue
+		}
 		peer := net.JoinHostPort(addr.String(), port)
 		h.ip = addr.String()
 		attempt, cancel := share(ctx, len(addrs)-i)
@@ -83,6 +90,9 @@ func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string) (lin
 		h.time.Connect += h.phase(ctx, "connect", start, err,
 			probes.Attr{Key: "network.peer.address", Value: addr.String()}, probes.Attr{Key: "network.peer.port", Value: port})
 		if err == nil {
+			if h.redirects == 0 {
+				h.region = regionOf(addr)
+			}
 			return link{Conn: conn, ip: addr.String()}, nil
 		}
 		if first == nil {

@@ -27,6 +27,7 @@ type reply struct {
 	time      probes.Timings
 	redirects int
 	step      string // the last step's name
+	region    region // of the address that the first request went to
 }
 
 // hop is one request over one fresh connection.

@@ -21,6 +21,7 @@ var Kind = probes.Kind{
 type prober struct {
 	request  request
 	follow   int // how many redirects are followed
+	allow    allowance
 	expect   []*expect.Expr
 	warn     []*expect.Expr
 	business *envelope

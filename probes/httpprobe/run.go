@@ -264,8 +264,11 @@ func (r *run) next(a ask, status int, location string) (ask, probes.Phrase) {
 			out.headers.Del(name)
 		}
 		out.host = ""
-		if len(out.body) > 0 && r.private {
+		switch {
+		case len(out.body) > 0 && r.private:
 			return ask{}, probes.PhraseRedirectSecret
+		case len(out.body) > 0 && !r.allow.host(target.Hostname()):
+			return ask{}, probes.PhraseRedirectBody
 		}
 	}
 	return out, ""

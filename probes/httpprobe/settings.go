@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -38,6 +39,7 @@ type settings struct {
 	Rules    ruleSet   `yaml:"rules"`
 	CAFile   string    `yaml:"ca_file"`
 	MaxBody  int64     `yaml:"max_body"`
+	Allow    []string  `yaml:"allow" doc:"hosts (.a.example for all below), addresses and networks (10.0.0.0/8) that redirects may lead to although they lie further inside than the first address"`
 }
 
 // request is what is sent. ${secret:NAME} in its texts is expanded at each run.
@@ -119,6 +121,7 @@ func decode(s probes.Settings) (probes.Prober, error) {
 	p := &prober{
 		request:  d.Request,
 		follow:   c.follow(d.Request.Follow),
+		allow:    c.allow(d.Allow),
 		expect:   c.compile("expect", d.Expect),
 		warn:     c.compile("warn", d.Warn),
 		business: c.business(d.Business),
@@ -235,6 +238,30 @@ func (c *checker) follow(v any) int {
 	}
 	c.mistake("request.follow", "want true, false or a number of redirects up to %d, got %v", maxRedirects, v)
 	return 0
+}
+
+func (c *checker) allow(list []string) allowance {
+	var out allowance
+	for i, s := range list {
+		addr, errAddr := netip.ParseAddr(s)
+		net, errNet := netip.ParsePrefix(s)
+		name, errName := idna.Lookup.ToASCII(strings.TrimPrefix(s, "."))
+		switch {
+		case errAddr == nil:
+			addr = addr.Unmap().WithZone("")
+			out.nets = append(out.nets, netip.PrefixFrom(addr, addr.BitLen()))
+		case errNet == nil:
+			out.nets = append(out.nets, net.Masked())
+		case errName == nil && name != "" && !strings.ContainsAny(s, "/:*"):
+			if s[0] == '.' {
+				name = "." + name
+			}
+			out.hosts = append(out.hosts, strings.ToLower(name))
+		default:
+			c.mistake(fmt.Sprintf("allow[%d]", i), "want a host such as sso.example, all below one such as .example, or a network such as 10.0.0.0/8, got %q", s)
+		}
+	}
+	return out
 }
 
 func (c *checker) compile(key string, sources []string) []*expect.Expr {

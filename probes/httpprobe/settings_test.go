@@ -30,6 +30,7 @@ func TestDefinitions(t *testing.T) {
 		"request: {url: \"${service.url}\", follow: 3}",
 		"request: {url: \"${service.url}\", follow: false, basic: {user: u, password: \"${secret:P}\"}, headers: {X-A: b}}",
 		"request: ${service.url}\nrules: off",
+		"request: ${service.url}\nallow: [10.0.0.0/8, \"::1\", .example, sso.example, 政务.example]",
 		"request: ${service.url}\nrules: false",
 		"request: ${service.url}\nrules: [soft_404, maintenance]\ncharset: GBK\nmax_body: 1000\nca_file: /etc/ca.pem",
 		"request: ${service.url}\nbusiness: {path: head.code, ok: [0, \"0000\", true]}\nexpect: [\"json.code == '0'\"]\nwarn: [\"latency < 800ms\"]",
@@ -67,6 +68,7 @@ func TestMistakes(t *testing.T) {
 		{"unknown charset", "request: http://a.test/\ncharset: chinese-simplified", []string{`11:14: charset: want a charset such as utf-8 or gb18030`}},
 		{"body bound", "request: http://a.test/\nmax_body: -1", []string{`11:15: max_body: want 1 to 67108864 bytes, got -1`}},
 		{"business path", "request: http://a.test/\nbusiness: {path: \"a..b\", ok: [[1]]}", []string{`11:22: business.path: want a dotted path`, `11:35: business.ok[0]: want a code`}},
+		{"allowed places", "request: http://a.test/\nallow: [10.0.0.0/99, \"http://x\", \"*.x\", \"\"]", []string{`11:13: allow[0]: want a host such as sso.example`, `11:26: allow[1]`, `11:38: allow[2]`, `11:45: allow[3]`}},
 		{"all at once", "request: {url: \"ftp://a.test/\", method: FETCH}\ncharset: nope\nexpect: [\"nope\"]", []string{`10:20: request.url`, `10:45: request.method`, `11:14: charset`, `12:14: expect[0]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
