@@ -99,7 +99,7 @@ func (o *outbox) Claim(_ context.Context, now time.Time, lease time.Duration, li
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, d := range o.rows {
-		if d.State == alert.StatePending && !d.NextAttempt.After(now) && len(list) < limit {
+		if d.State == alert.StatePending && !d.NextAttempt.After(now) && len(list) < limit && o.inTurn(i) {
 			o.rows[i].Attempts++
 			o.rows[i].NextAttempt = now.Add(lease)
 			list = append(list, o.rows[i])
@@ -107,6 +107,16 @@ func (o *outbox) Claim(_ context.Context, now time.Time, lease time.Duration, li
 		}
 	}
 	return list, nil
+}
+
+// inTurn says that nothing older of the same incident waits on the same route.
+func (o *outbox) inTurn(i int) bool {
+	for _, older := range o.rows[:i] {
+		if older.State == alert.StatePending && older.Route == o.rows[i].Route && older.Notification.Incident.ID == o.rows[i].Notification.Incident.ID {
+			return false
+		}
+	}
+	return true
 }
 
 func (o *outbox) Finish(ctx context.Context, d alert.Delivery) error {
@@ -123,8 +133,8 @@ func (o *outbox) Finish(ctx context.Context, d alert.Delivery) error {
 func (o *outbox) NextAttempt(context.Context) (next time.Time, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, d := range o.rows {
-		if d.State == alert.StatePending && (next.IsZero() || d.NextAttempt.Before(next)) {
+	for i, d := range o.rows {
+		if d.State == alert.StatePending && o.inTurn(i) && (next.IsZero() || d.NextAttempt.Before(next)) {
 			next = d.NextAttempt
 		}
 	}
@@ -335,6 +345,7 @@ func TestAFailureLeavesTheRestOfItsRouteInOrder(t *testing.T) {
 	o := newOutbox()
 	o.add("ops", alert.EventOpened)
 	o.add("ops", alert.EventResolved)
+	o.rows[1].Notification.Incident.ID = "GZ-20261125-0002"
 	w := worker(t, o, definition.Route{Name: "ops", Channel: "webhook", URL: s.URL})
 	first, second := settled(t, o, 1, 1), settled(t, o, 2, 0)
 	require.Equal(t, first.NextAttempt, second.NextAttempt)
@@ -345,6 +356,43 @@ func TestAFailureLeavesTheRestOfItsRouteInOrder(t *testing.T) {
 		events = append(events, c.header.Get(alert.HeaderEvent))
 	}
 	require.Equal(t, []string{"incident.opened", "incident.opened", "incident.resolved"}, events)
+}
+
+// TestRecoveryNeverOvertakesTheOutage also when the first message is refused and
+// tried again, and when it is given up.
+func TestRecoveryNeverOvertakesTheOutage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		statuses []int
+		want     []string
+	}{
+		"refused once":  {[]int{404}, []string{"incident.opened", "incident.opened", "incident.major", "incident.resolved"}},
+		"refused twice": {[]int{404, 404}, []string{"incident.opened", "incident.opened", "incident.opened", "incident.major", "incident.resolved"}},
+		"given up": {[]int{404, 404, 404, 404, 404}, []string{
+			"incident.opened", "incident.opened", "incident.opened", "incident.opened", "incident.opened", "incident.major", "incident.resolved",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, calls := hook(t, tt.statuses...)
+			o := newOutbox()
+			o.add("ops", alert.EventOpened)
+			o.add("ops", alert.EventMajor)
+			o.add("ops", alert.EventResolved)
+			w := worker(t, o, definition.Route{Name: "ops", Channel: "webhook", URL: s.URL})
+			for n := range tt.statuses {
+				settled(t, o, 1, n+1)
+				if n+1 < 5 {
+					require.Zero(t, o.row(2).Attempts)
+					o.forward(t, w, 1)
+				}
+			}
+			eventually(t, "all is said, without waiting for more", func() bool { return o.row(3).State == alert.StateSent })
+			var events []string
+			for _, c := range calls() {
+				events = append(events, c.header.Get(alert.HeaderEvent))
+			}
+			require.Equal(t, tt.want, events)
+		})
+	}
 }
 
 func TestRedirectsToElsewhereAreNotFollowed(t *testing.T) {

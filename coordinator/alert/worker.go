@@ -15,12 +15,14 @@ import (
 
 // Outbox is what the worker asks of the store.
 type Outbox interface {
-	// Claim takes pending deliveries due at now, counts an attempt for each
-	// and postpones them by lease, should this process die with them in hand.
+	// Claim takes pending deliveries due at now, of each incident and route only
+	// the oldest pending one, counts an attempt for each and postpones them by
+	// lease, should this process die with them in hand.
 	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Delivery, error)
 	// Finish writes a delivery's State, Attempts, NextAttempt, Done and LastError.
 	Finish(ctx context.Context, d Delivery) error
-	// NextAttempt is when the earliest pending delivery is due; zero when none is.
+	// NextAttempt is when the earliest delivery that Claim would take is due;
+	// zero when there is none.
 	NextAttempt(ctx context.Context) (time.Time, error)
 }
 
@@ -133,7 +135,7 @@ func (w *Worker) deliver(ctx context.Context) (more bool, err error) {
 		wg.Go(func() { w.deliverRoute(ctx, list) })
 	}
 	wg.Wait()
-	return len(claimed) == batch, nil
+	return true, nil // the next of an incident may have been waiting for one of these
 }
 
 func (w *Worker) deliverRoute(ctx context.Context, list []Delivery) {

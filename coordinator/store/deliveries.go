@@ -11,7 +11,11 @@ import (
 
 const (
 	deliveryColumns = `id, route, state, attempts, created, next_attempt, done, last_error, notification`
-	claimQuery      = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state = 'pending' AND next_attempt <= ? ORDER BY next_attempt, id LIMIT ?`
+	// What happened later to an incident waits for what happened earlier: nobody
+	// may read on one route that it is over, and then that it began.
+	inTurn = ` NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.incident = d.incident AND e.id < d.id AND e.route = d.route AND e.state = 'pending')`
+
+	claimQuery = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE state = 'pending' AND next_attempt <= ? AND` + inTurn + ` ORDER BY next_attempt, id LIMIT ?`
 )
 
 // Deliveries lists deliveries about one incident ("" means all), newest first,
@@ -26,7 +30,7 @@ func (s *Store) Deliveries(ctx context.Context, incidentID string, limit int) ([
 }
 
 // Claim takes at most limit pending deliveries that are due at now, oldest
-// first, counts an attempt for each and sets its next attempt to now plus
+// first, of each incident and route only the oldest, counts an attempt for each and sets its next attempt to now plus
 // lease: should Finish fail, they come up again then. Should this process die
 // with them in hand, they come up as soon as the store is opened again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) (list []alert.Delivery, err error) {
@@ -63,10 +67,10 @@ func (s *Store) release(ctx context.Context) error {
 	return err
 }
 
-// NextAttempt is when the earliest pending delivery is due; zero when none is pending.
+// NextAttempt is when the earliest pending delivery in its turn is due; zero when none is.
 func (s *Store) NextAttempt(ctx context.Context) (time.Time, error) {
 	var n sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT MIN(next_attempt) FROM deliveries WHERE state = 'pending'`).Scan(&n)
+	err := s.read.QueryRowContext(ctx, `SELECT MIN(next_attempt) FROM deliveries d WHERE state = 'pending' AND`+inTurn).Scan(&n)
 	return instant(n.Int64), s.explain("looking for pending deliveries", err)
 }
 

@@ -191,6 +191,62 @@ func TestOutbox(t *testing.T) {
 	require.Len(t, claim(start.Add(24*time.Hour)), 1, "the late one only")
 }
 
+// TestDeliveriesOfAnIncidentKeepTheirOrder: the next one is claimed only when the
+// one before is no longer pending, also over a restart.
+func TestDeliveriesOfAnIncidentKeepTheirOrder(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	update(t, s, func(tx *store.Tx) error {
+		for _, d := range []struct {
+			n     int
+			route string
+			event alert.Event
+		}{
+			{1, "a", alert.EventOpened}, {1, "b", alert.EventOpened}, {2, "a", alert.EventOpened}, {1, "a", alert.EventResolved}, {1, "b", alert.EventResolved},
+		} {
+			i := anIncident(d.n, "a")
+			if err := tx.Enqueue(t.Context(), alert.Delivery{
+				Route: d.route, State: alert.StatePending, Created: start, NextAttempt: start,
+				Notification: alert.Notification{Key: alert.Key(i.ID, d.event, d.route), Event: d.event, At: start, Incident: i},
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	claim := func(at time.Time) []alert.Delivery {
+		t.Helper()
+		list, err := s.Claim(t.Context(), at, time.Minute, 10)
+		require.NoError(t, err)
+		return list
+	}
+	keys := func(list []alert.Delivery) (out []string) {
+		for _, d := range list {
+			out = append(out, d.Notification.Key)
+		}
+		return out
+	}
+	one, two := anIncident(1, "a").ID, anIncident(2, "a").ID
+	got := claim(start)
+	require.Equal(t, []string{one + "/incident.opened/a", one + "/incident.opened/b", two + "/incident.opened/a"}, keys(got))
+	next, err := s.NextAttempt(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, start.Add(time.Minute), next, "what waits for its turn is not due")
+
+	// One goes on failing, another is given up, and then the process dies.
+	got[0].LastError, got[0].NextAttempt = "status 500", start.Add(time.Hour)
+	require.NoError(t, s.Finish(t.Context(), got[0]))
+	got[1].State, got[1].Done = alert.StateFailed, start
+	require.NoError(t, s.Finish(t.Context(), got[1]))
+	require.NoError(t, s.Close())
+	s = open(t, dir)
+	require.Equal(t, []string{one + "/incident.resolved/b"}, keys(claim(start))[1:], "beside what was in hand")
+
+	got[0].State, got[0].Done = alert.StateSent, start.Add(time.Hour)
+	require.NoError(t, s.Finish(t.Context(), got[0]))
+	require.Contains(t, keys(claim(start.Add(time.Hour))), one+"/incident.resolved/a")
+}
+
 func TestFills(t *testing.T) {
 	s := open(t, t.TempDir())
 	fill := func(day, row, field, value string, n int) store.Fill {
