@@ -47,6 +47,43 @@ const (
 	PhraseProxyRefused   Phrase = "proxy_refused"   // Want is the proxy, Got its answer
 )
 
+// The phrases of certificates and encryption, looked at closely. Want is the host
+// and Got the error's own text unless stated otherwise; a name is the common name
+// of a certificate, or all of its name.
+const (
+	PhraseCertSelfSigned  Phrase = "cert_self_signed"   // no authority signed it
+	PhraseCertNoNames     Phrase = "cert_no_names"      // it lists no names, at most a common name: Got
+	PhraseCertWeakKey     Phrase = "cert_weak_key"      // Want is the certificate's name, Got the key: "RSA 1024"
+	PhraseCertWeakSigned  Phrase = "cert_weak_signed"   // Want is the certificate's name, Got the algorithm
+	PhraseCertRevoked     Phrase = "cert_revoked"       // Got is when, RFC 3339
+	PhraseIssuerExpired   Phrase = "issuer_expired"     // Want is the name of a certificate above the host's, Got when, RFC 3339
+	PhraseIssuerEarly     Phrase = "issuer_early"       // likewise; Got is from when it is valid
+	PhraseChainAIA        Phrase = "chain_aia"          // Want is the missing certificate's name, Got where it was fetched
+	PhraseChainMissing    Phrase = "chain_missing"      // Want is the missing certificate's name, Got where it could not be fetched, if anywhere
+	PhraseTLSVersion      Phrase = "tls_version"        // Want is the lowest version that will do, Got the one spoken: "TLS 1.0"
+	PhraseTLSOldAccepted  Phrase = "tls_old_accepted"   // Want is the lowest version that will do, Got the ones below that are accepted, too
+	PhraseTLSCipher       Phrase = "tls_cipher"         // Got is the weak suite spoken
+	PhraseTLSWeakAccepted Phrase = "tls_weak_accepted"  // Got is a weak suite that is accepted, too
+	PhraseTLSClientCert   Phrase = "tls_client_cert"    // the host wants a certificate of its visitors
+	PhraseOCSPStale       Phrase = "ocsp_stale"         // Got is until when the stapled answer was good, RFC 3339
+	PhraseOCSPInvalid     Phrase = "ocsp_invalid"       //
+	PhraseOCSPUnknown     Phrase = "ocsp_unknown"       // the authority does not know the certificate
+	PhraseOCSPMissing     Phrase = "ocsp_missing"       // although the certificate demands one
+	PhraseTLCPMissing     Phrase = "tlcp_missing"       //
+	PhraseTLCPFound       Phrase = "tlcp_found"         // although it should not; Got is the suite
+	PhraseTLCPOnly        Phrase = "tlcp_only"          // nothing but TLCP is spoken; Got is the suite
+	PhraseTLCPBroken      Phrase = "tlcp_broken"        // the certificates in a TLCP answer make no sense
+	PhraseTLCPSingle      Phrase = "tlcp_single"        // one certificate came where TLCP wants two; Got is its name
+	PhraseTLCPName        Phrase = "tlcp_name"          // Got are the names it is for
+	PhraseTLCPSignUsage   Phrase = "tlcp_sign_usage"    // Want is the signing certificate's name, Got its usages
+	PhraseTLCPCryptUsage  Phrase = "tlcp_crypt_usage"   // Want is the encryption certificate's name, Got its usages
+	PhraseTLCPSignExpired Phrase = "tlcp_sign_expired"  // Got is when, RFC 3339
+	PhraseTLCPSignEarly   Phrase = "tlcp_sign_early"    // Got is from when it is valid, RFC 3339
+	PhraseTLCPCryptExpire Phrase = "tlcp_crypt_expired" // Got is when, RFC 3339
+	PhraseTLCPCryptEarly  Phrase = "tlcp_crypt_early"   // Got is from when it is valid, RFC 3339
+	PhraseTLCPUntrusted   Phrase = "tlcp_untrusted"     // Got is the issuer
+)
+
 // The phrases of HTTP and of interfaces.
 const (
 	PhraseStatus          Phrase = "status"           // Got is the code with its name, Want what was expected, if anything
@@ -147,6 +184,12 @@ var phrases = []Phrase{
 	PhraseTLSTimeout, PhraseTLSFailed, PhraseNotTLS, PhraseCertExpired, PhraseCertEarly, PhraseCertDate, PhraseCertName,
 	PhraseCertUntrusted, PhraseCertChain, PhraseCertInvalid, PhraseReset, PhraseClosed, PhraseCut, PhraseReplyTimeout,
 	PhraseBodyTimeout, PhraseNotHTTP, PhraseNetwork, PhraseProxyRefused,
+	PhraseCertSelfSigned, PhraseCertNoNames, PhraseCertWeakKey, PhraseCertWeakSigned, PhraseCertRevoked, PhraseIssuerExpired,
+	PhraseIssuerEarly, PhraseChainAIA, PhraseChainMissing, PhraseTLSVersion, PhraseTLSOldAccepted, PhraseTLSCipher,
+	PhraseTLSWeakAccepted, PhraseTLSClientCert, PhraseOCSPStale, PhraseOCSPInvalid, PhraseOCSPUnknown, PhraseOCSPMissing,
+	PhraseTLCPMissing, PhraseTLCPFound, PhraseTLCPOnly, PhraseTLCPBroken, PhraseTLCPSingle, PhraseTLCPName, PhraseTLCPSignUsage,
+	PhraseTLCPCryptUsage, PhraseTLCPSignExpired, PhraseTLCPSignEarly, PhraseTLCPCryptExpire, PhraseTLCPCryptEarly,
+	PhraseTLCPUntrusted,
 	PhraseStatus, PhraseCharset, PhraseCompression, PhraseCompressed, PhraseRedirects, PhraseRedirectEndless, PhraseRedirectLoop,
 	PhraseRedirectPlain, PhraseRedirectSecret, PhraseRedirectBody, PhraseRedirectInside, PhraseRedirectBad,
 	PhraseProtocol, PhraseHeadLong, PhraseNotFound, PhraseSchema, PhraseChanged, PhraseFamilies, PhraseHTMLNotJSON, PhraseJSONEmpty, PhraseJSONBroken,

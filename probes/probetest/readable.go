@@ -35,6 +35,7 @@ var quoting = map[probes.Phrase]bool{
 	probes.PhraseTextMissing: true, probes.PhraseTextShown: true, probes.PhraseNoChoice: true,
 	probes.PhraseScriptThrew: true, probes.PhraseScriptNo: true, probes.PhraseDialogs: true,
 	probes.PhraseBlankAfterError: true, probes.PhraseScriptErrors: true, probes.PhraseResource: true,
+	probes.PhraseOCSPInvalid: true, probes.PhraseTLCPMissing: true, probes.PhraseTLCPBroken: true,
 	probes.PhraseMaintenance: true, probes.PhraseSoft404: true, probes.PhraseWechatOnly: true, probes.PhraseWAF: true,
 	probes.PhraseWAF405: true, probes.PhraseCaptcha: true, probes.PhraseScriptCheck: true,
 	probes.PhrasePanicked: true, probes.PhraseStopped: true, probes.PhraseNoSecret: true, probes.PhraseNoBrowser: true,

@@ -15,7 +15,7 @@ type sentence struct {
 func (s sentence) in(l Lang) string { return pair{s.zh, s.en}.in(l) }
 
 // where says when a sentence names the step in which it came true. An HTTP
-// probe's only request is never worth naming.
+// probe's only request and a TLS probe's main handshake are never worth naming.
 type where int
 
 const (
@@ -27,7 +27,7 @@ const (
 // step is the step that s names; empty for none.
 func (s sentence) step(l Lang, name string) string {
 	op, _, _ := strings.Cut(name, " ")
-	if name == stepRequest || s.where == itself || s.where == onTheWay && op == string(probes.OpOpen) {
+	if name == stepRequest || name == stepHandshake || s.where == itself || s.where == onTheWay && op == string(probes.OpOpen) {
 		return ""
 	}
 	return Step(l, name)
@@ -64,6 +64,38 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhraseNotHTTP:        {"{want} 的应答不是 HTTP（{got}）", "{want} does not answer in HTTP ({got})", onTheWay},
 	probes.PhraseNetwork:        {"与 {want} 的连接出错（{got}）", "the connection to {want} failed ({got})", onTheWay},
 	probes.PhraseProxyRefused:   {"代理 {want} 没有接通（{got}）", "the proxy {want} did not connect ({got})", onTheWay},
+
+	probes.PhraseCertSelfSigned:  {"{want} 的证书是自签名的，没有机构担保", "the certificate of {want} is self-signed", onTheWay},
+	probes.PhraseCertNoNames:     {"{want} 的证书没有列出适用的域名[（只有旧式名称 {got}）]，浏览器不接受", "the certificate of {want} lists no names[, only the old form {got}], which browsers refuse", onTheWay},
+	probes.PhraseCertWeakKey:     {"证书「{want}」的密钥太弱（{got}）", "the key of the certificate {want} is weak ({got})", itself},
+	probes.PhraseCertWeakSigned:  {"证书「{want}」的签名算法已不安全（{got}），浏览器不接受", "the certificate {want} is signed by {got}, which browsers refuse", itself},
+	probes.PhraseCertRevoked:     {"{want} 的证书已于 {got:time} 被吊销", "the certificate of {want} was revoked on {got:time}", onTheWay},
+	probes.PhraseIssuerExpired:   {"上级证书「{want}」已于 {got:time} 过期", "the issuing certificate {want} expired on {got:time}", itself},
+	probes.PhraseIssuerEarly:     {"上级证书「{want}」要到 {got:time} 才生效", "the issuing certificate {want} is not valid before {got:time}", itself},
+	probes.PhraseChainAIA:        {"证书链不完整，靠 AIA 补齐：服务器没有发送中间证书「{want}」（补自 {got}），部分客户端会打不开", "the chain is incomplete and was repaired by AIA: the server did not send {want} (fetched from {got}); some clients will fail", itself},
+	probes.PhraseChainMissing:    {"证书链不完整：缺少签发者证书「{want}」，服务器没有发送，信任的根证书中也没有[，从 {got} 也取不到]", "the chain is incomplete: the issuer's certificate {want} was not sent and is no trusted root[, nor is it to be had from {got}]", itself},
+	probes.PhraseTLSVersion:      {"{want} 以上才算安全，服务器只支持 {got}", "the server speaks {got} at most, want {want} or later", itself},
+	probes.PhraseTLSOldAccepted:  {"服务器仍接受已淘汰的加密协议 {got}（应为 {want} 以上）", "the server still accepts {got}, want {want} or later", itself},
+	probes.PhraseTLSCipher:       {"加密套件不够安全（{got}）", "the cipher suite is weak ({got})", itself},
+	probes.PhraseTLSWeakAccepted: {"服务器仍接受不安全的加密套件（{got}）", "the server still accepts a weak cipher suite ({got})", itself},
+	probes.PhraseTLSClientCert:   {"{want} 要求访问者出示客户端证书，握手没有完成", "{want} asks its visitors for a certificate, so the handshake did not complete", onTheWay},
+	probes.PhraseOCSPStale:       {"{want} 附带的证书状态证明（OCSP）已于 {got:time} 过期", "the OCSP answer stapled by {want} was good until {got:time} only", itself},
+	probes.PhraseOCSPInvalid:     {"{want} 附带的证书状态证明（OCSP）无效（{got}）", "the OCSP answer stapled by {want} is not valid ({got})", itself},
+	probes.PhraseOCSPUnknown:     {"签发机构不认识 {want} 的证书（OCSP）", "the authority does not know the certificate of {want} (OCSP)", itself},
+	probes.PhraseOCSPMissing:     {"{want} 的证书要求附带状态证明（OCSP），服务器没有附带", "the certificate of {want} demands a stapled OCSP answer, and none came", itself},
+	probes.PhraseTLCPMissing:     {"{want} 不支持国密协议 TLCP（{got}）", "{want} does not speak TLCP ({got})", itself},
+	probes.PhraseTLCPFound:       {"{want} 支持国密协议 TLCP（{got}），与要求不符", "{want} speaks TLCP ({got}), which it should not", itself},
+	probes.PhraseTLCPOnly:        {"{want} 只支持国密协议 TLCP（{got}），普通浏览器打不开", "{want} speaks TLCP only ({got}), which common browsers do not", itself},
+	probes.PhraseTLCPBroken:      {"{want} 的国密证书无法读取（{got}）", "the TLCP certificates of {want} cannot be read ({got})", itself},
+	probes.PhraseTLCPSingle:      {"{want} 的国密证书不成对：应有签名、加密两张，只有「{got}」", "{want} sent one TLCP certificate ({got}), want one to sign and one to encrypt", itself},
+	probes.PhraseTLCPName:        {"{want} 的国密证书是发给别的名称的（{got}）", "the TLCP certificate of {want} is for other names ({got})", itself},
+	probes.PhraseTLCPSignUsage:   {"国密签名证书「{want}」不能用于签名[（用途：{got}）]", "the TLCP signing certificate {want} may not sign[ (usages: {got})]", itself},
+	probes.PhraseTLCPCryptUsage:  {"国密加密证书「{want}」不能用于加密[（用途：{got}）]", "the TLCP encryption certificate {want} may not encrypt[ (usages: {got})]", itself},
+	probes.PhraseTLCPSignExpired: {"{want} 的国密签名证书已于 {got:time} 过期", "the TLCP signing certificate of {want} expired on {got:time}", itself},
+	probes.PhraseTLCPSignEarly:   {"{want} 的国密签名证书要到 {got:time} 才生效", "the TLCP signing certificate of {want} is not valid before {got:time}", itself},
+	probes.PhraseTLCPCryptExpire: {"{want} 的国密加密证书已于 {got:time} 过期", "the TLCP encryption certificate of {want} expired on {got:time}", itself},
+	probes.PhraseTLCPCryptEarly:  {"{want} 的国密加密证书要到 {got:time} 才生效", "the TLCP encryption certificate of {want} is not valid before {got:time}", itself},
+	probes.PhraseTLCPUntrusted:   {"{want} 的国密证书不受信任（{got}）", "the TLCP certificate of {want} is not trusted ({got})", itself},
 
 	probes.PhraseStatus:          {"返回 HTTP {got}[（要求 {want}）]", "HTTP {got}[ (want {want})]", inStep},
 	probes.PhraseCharset:         {"编码不符：声明为 {want}，实际不是[，可能是 {got}]", "wrong charset: declared as {want}, which it is not[, perhaps {got}]", inStep},

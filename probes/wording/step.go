@@ -11,6 +11,10 @@ import (
 var steps = map[string]pair{
 	stepRequest:             {"请求", "request"},
 	stepRedirect:            {"跳转", "redirect"},
+	stepHandshake:           {"加密握手", "handshake"},
+	stepAIA:                 {"补齐证书链", "repair of the chain"},
+	stepTLCP:                {"国密握手", "TLCP handshake"},
+	stepVersions:            {"协议版本检查", "versions"},
 	string(probes.OpOpen):   {"打开", "open"},
 	string(probes.OpSee):    {"看到", "see"},
 	string(probes.OpNotSee): {"不应看到", "not see"},
@@ -26,6 +30,14 @@ var steps = map[string]pair{
 const (
 	stepRequest  = "request"
 	stepRedirect = "redirect"
+)
+
+// The steps of a TLS probe.
+const (
+	stepHandshake = "handshake"
+	stepAIA       = "aia"
+	stepTLCP      = "tlcp"
+	stepVersions  = "versions"
 )
 
 // worded matches a selector that goes by the words that people see.
