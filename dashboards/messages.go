@@ -34,8 +34,6 @@ var messages = map[string]pair{
 	"reason.pending":  {"有监测点看到异常，正等待其他监测点确认", "a vantage sees a failure; the others are being asked"},
 	"grade.ordinary":  {"普通故障", "ordinary"}, "grade.major": {"重大故障", "major"},
 	"life.draft": {"试运行", "draft"}, "life.published": {"已发布", "published"}, "life.retired": {"已下线", "retired"},
-	"kind.http": {"HTTP 拨测", "HTTP"}, "kind.browser": {"浏览器拨测", "browser"}, "kind.tls": {"证书检查", "TLS"},
-	"kind.dns": {"域名解析检查", "DNS"}, "kind.tcp": {"端口检查", "TCP"},
 	"capability.browser": {"浏览器", "browser"}, "capability.ipv6": {"IPv6", "IPv6"},
 
 	"head.down":               {"%d 项服务异常", "%d services are down"},
@@ -96,6 +94,7 @@ var messages = map[string]pair{
 	"service.incidents": {"故障记录", "Incidents"}, "service.incidents.none": {"没有故障记录。多个监测点确认异常后，故障会自动记录在这里。", "No incidents. One is opened here when several vantages confirm a failure."},
 	"window.now": {"维护进行中", "Maintenance now"}, "window.soon": {"计划维护", "Maintenance ahead"},
 
+	"probe.kind":   {"方式：%s", "%s probe"},
 	"probe.every":  {"每 %s一次，超时 %s", "every %s, timeout %s"},
 	"probe.quorum": {"%d 个探针执行，%d 个监测点确认才算异常", "run by %d agents; down needs %d vantages"},
 	"probe.owners": {"当前由", "Run by"}, "probe.nobody": {"暂无探针执行", "nobody now"},

@@ -70,6 +70,9 @@ func (p *page) Class(c probes.Class) string { return wording.Class(p.Lang, c) }
 // Channel is the word for a channel.
 func (p *page) Channel(c probes.Channel) string { return wording.Channel(p.Lang, c) }
 
+// Kind is the word for a kind of probe.
+func (p *page) Kind(kind string) string { return wording.Kind(p.Lang, kind) }
+
 // Trigger is the word for a trigger.
 func (p *page) Trigger(t probes.Trigger) string { return wording.Trigger(p.Lang, t) }
 

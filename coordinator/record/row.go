@@ -58,7 +58,7 @@ func (r *row) channel() Cell {
 func (r *row) ways() Cell {
 	var out []string
 	for _, p := range r.round.Probes {
-		word := cmp.Or(map[string]string{"http": "HTTP", "browser": "浏览器"}[p.Kind], p.Kind)
+		word := wording.Kind(wording.ZH, p.Kind)
 		if word != "" && !slices.Contains(out, word) {
 			out = append(out, word)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/definition"
 	"github.com/gengfu/gengfu/probes/kinds"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 // TestEveryKindIsInTheTable compares the packages that declare a Kind with those
@@ -36,6 +37,20 @@ func TestEveryKindIsInTheTable(t *testing.T) {
 	slices.Sort(named)
 	require.Equal(t, declared, named, "add the missing kind to kinds.All, or drop what is gone")
 	require.Len(t, kinds.All(), len(declared))
+}
+
+// TestEveryKindHasItsWord, since documents and pages name it.
+func TestEveryKindHasItsWord(t *testing.T) {
+	for _, k := range kinds.All() {
+		for _, lang := range []wording.Lang{wording.ZH, wording.EN} {
+			if word := wording.Kind(lang, k.Name); k.Name == "http" {
+				require.Equal(t, "HTTP", word)
+			} else {
+				require.False(t, word == k.Name && lang == wording.ZH, "%s has no Chinese word in package wording", k.Name)
+			}
+		}
+	}
+	require.Equal(t, "own", wording.Kind(wording.ZH, "own"))
 }
 
 func declaresKind(t *testing.T, dir string) bool {
