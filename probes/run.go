@@ -72,9 +72,10 @@ type Timings struct {
 	DNS       time.Duration `json:"dns"`
 	Connect   time.Duration `json:"connect"`
 	TLS       time.Duration `json:"tls"`
+	Request   time.Duration `json:"request"`    // sending the request
 	FirstByte time.Duration `json:"first_byte"` // from the request's last byte to the reply's first
 	Body      time.Duration `json:"body"`       // from the reply's first byte to its last
-	Total     time.Duration `json:"total"`      // what a user waited: "latency" in expectations
+	Total     time.Duration `json:"total"`      // what a user waited: "latency" in expectations. Of an HTTP run, the sum of the others
 }
 
 // Evidence is a picture or text kept beside a run. Data travels apart from the

@@ -76,7 +76,7 @@ func sane(res probes.Result) probes.Result {
 	res.URL = bounded(res.URL, maxURL)
 	res.IP = bounded(res.IP, maxName)
 	t := &res.Timings
-	for _, d := range []*int64{(*int64)(&t.DNS), (*int64)(&t.Connect), (*int64)(&t.TLS), (*int64)(&t.FirstByte), (*int64)(&t.Body), (*int64)(&t.Total)} {
+	for _, d := range []*int64{(*int64)(&t.DNS), (*int64)(&t.Connect), (*int64)(&t.TLS), (*int64)(&t.Request), (*int64)(&t.FirstByte), (*int64)(&t.Body), (*int64)(&t.Total)} {
 		*d = max(0, *d)
 	}
 	return res

@@ -199,6 +199,7 @@ func decodeRun(root *tracepb.Span) (probes.Run, error) {
 				DNS:       d.duration(keyDNS, 1),
 				Connect:   d.duration(keyConnect, 1),
 				TLS:       d.duration(keyTLS, 1),
+				Request:   d.duration(keySend, 1),
 				FirstByte: d.duration(keyFirstByte, 1),
 				Body:      d.duration(keyBody, 1),
 				Total:     d.duration(keyTotal, 1),

@@ -65,6 +65,7 @@ func RootAttributes(run probes.Run) []attribute.KeyValue {
 	e.number(keyDNS, int64(r.Timings.DNS))
 	e.number(keyConnect, int64(r.Timings.Connect))
 	e.number(keyTLS, int64(r.Timings.TLS))
+	e.number(keySend, int64(r.Timings.Request))
 	e.number(keyFirstByte, int64(r.Timings.FirstByte))
 	e.number(keyBody, int64(r.Timings.Body))
 	e.number(keyTotal, int64(r.Timings.Total))

@@ -50,6 +50,7 @@ const (
 	keyDNS       = "gengfu.timing.dns_ns"
 	keyConnect   = "gengfu.timing.connect_ns"
 	keyTLS       = "gengfu.timing.tls_ns"
+	keySend      = "gengfu.timing.request_ns"
 	keyFirstByte = "gengfu.timing.first_byte_ns"
 	keyBody      = "gengfu.timing.body_ns"
 	keyTotal     = "gengfu.timing.total_ns"

@@ -37,7 +37,7 @@ func sample() probes.Run {
 			Verdict: probes.Down, Class: probes.ClassMaintenancePage,
 			Findings: []probes.Finding{{Class: probes.ClassStep, Step: "see 个人权益记录", Phrase: probes.PhraseTextMissing, Want: "个人权益记录", Got: "《系统维护中》"}},
 			Checks:   []probes.Check{{Expr: `json.code == "0" && a < b`, Warn: true, OK: true, Saw: "status = 500"}, {Expr: "lcp < 4s"}},
-			Timings:  probes.Timings{DNS: 1, Connect: 2, TLS: 3, FirstByte: 4, Body: 5, Total: 15},
+			Timings:  probes.Timings{DNS: 1, Connect: 2, TLS: 3, Request: 6, FirstByte: 4, Body: 5, Total: 15},
 			Status:   200, URL: "https://h5.rsj.example.test/shebao/quanyi", IP: "192.0.2.7",
 			TLSUntil: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), Steps: 5, Passed: 1, Title: "系统维护中",
 			Measures: map[string]float64{"lcp_ms": 812.5, "bytes": 123456},
@@ -209,7 +209,7 @@ func genRun(t *rapid.T) probes.Run {
 			Verdict: rapid.SampledFrom(probes.Verdicts()).Draw(t, "verdict"), Class: class.Draw(t, "class"),
 			Timings: probes.Timings{
 				DNS: length.Draw(t, "dns"), Connect: length.Draw(t, "connect"), TLS: length.Draw(t, "tls"),
-				FirstByte: length.Draw(t, "first byte"), Body: length.Draw(t, "body"), Total: length.Draw(t, "total"),
+				Request: length.Draw(t, "request"), FirstByte: length.Draw(t, "first byte"), Body: length.Draw(t, "body"), Total: length.Draw(t, "total"),
 			},
 			Status: rapid.IntRange(0, 999).Draw(t, "status"), URL: odd(2048).Draw(t, "url"), IP: odd(128).Draw(t, "ip"),
 			Steps: rapid.IntRange(0, 99).Draw(t, "steps"), Passed: rapid.IntRange(0, 99).Draw(t, "passed"),
