@@ -5,6 +5,9 @@
 //	agent check DIR           validates a folder of definitions; exit 1 when it has mistakes
 //	agent probe DIR ID        runs one probe (SERVICE/PROBE, or SERVICE) now and prints what it saw;
 //	                          exit 0 up, 1 down, 3 degraded, 4 unknown; -json for machines
+//	agent import FORMAT FILE  turns the configuration of gatus, blackbox or uptime-kuma into
+//	                          definitions (-o DIR) and says line by line what it could not
+//	                          carry over; exit 0 all carried over, 3 not all
 //	agent version             prints the version
 //
 // Its configuration comes from AGENT_… variables; agent -help lists them.
@@ -37,6 +40,10 @@ const usage = `更夫 agent — runs probes
                         exit 0 up, 1 down, 3 degraded, 4 unknown
       -json             prints JSON for machines
       -lang zh|en       language of the text (zh)
+  agent import gatus|blackbox|uptime-kuma FILE
+                        turns another monitor's configuration into definitions and says line by
+                        line what it could not carry over; exit 0 all carried over, 3 not all
+      -o DIR            the definitions' folder (.); -h lists further options
   agent version         prints the version
 
 Settings, from the environment:
@@ -65,6 +72,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return app.Check(args[0], stdout, stderr)
 	case "probe":
 		return probe(ctx, args, stdout, stderr)
+	case "import":
+		return app.Import(args, stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, version)
 		return 0
