@@ -48,7 +48,7 @@ var rules = []rule{
 	{"memberlist lives in probes/cluster alone", `^(?!probes/cluster$)`, `^github\.com/hashicorp/memberlist`, false},
 	{"SQL lives in coordinator/store alone", `^(?!coordinator/store$)`, `^(database/sql|modernc\.org/sqlite|github\.com/pressly/goose)`, false},
 	{"the coordinator checks steps as data, without a browser", `^coordinator(/|$)`, `^\./probes/chrome$`, true},
-	{"pure rooms do no I/O", `^(agent/ownership|coordinator/(availability|incident|calendar|record))$`, `^(net|net/http|os|database/sql|log/slog|io/fs)$`, false},
+	{"pure rooms do no I/O", `^(agent/(ownership|importer)|coordinator/(availability|incident|calendar|record))$`, `^(net|net/http|os|database/sql|log/slog|io/fs)$`, false},
 	{"kinds never import OpenTelemetry", `^probes/[a-z]+probe$`, `^go\.opentelemetry\.io/`, false},
 	{"testing stays in tests", `^(?!.*(test|imports)$)`, `^(testing|github\.com/stretchr/testify/.*)$`, false},
 	{"only the wiring knows the table of kinds", `^(?!(agent|coordinator)(/app)?$|deploy/)`, `^\./probes/kinds$`, false},
