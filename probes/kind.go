@@ -13,6 +13,23 @@ type Kind struct {
 	Doc    string                         // one line, for -help and the JSON Schema
 	Needs  []Capability                   // ownership places runs by these
 	Decode func(Settings) (Prober, error) // reports every mistake at once
+
+	// Fields lists what expect and warn may speak of, for the JSON Schema; nil
+	// when the kind takes no expectations.
+	Fields func() []Field
+	// Choices are the closed lists of texts that a key takes, by the key's path
+	// without indexes ("device", "request.method"), for the JSON Schema.
+	Choices map[string][]string
+}
+
+// Field is one name that a kind offers to expressions.
+type Field struct {
+	Name string
+	Doc  string // one line, for -help and the JSON Schema
+	// Zero fixes the field's type: int, float64, string, bool, time.Duration,
+	// []string, map[string]any whose members are typed by their own zeros,
+	// func(string) string, or nil for a dynamic value such as decoded JSON.
+	Zero any
 }
 
 // Settings is the kind's part of one probe's definition, still tied to its file
@@ -28,6 +45,14 @@ type Settings interface {
 	Errorf(key, format string, args ...any) error
 	// Timeout is the probe's timeout, for kinds that check bounds against it.
 	Timeout() time.Duration
+}
+
+// Files is implemented by Settings of a definitions' folder that holds more than
+// definitions: certificates, in roots/.
+type Files interface {
+	// File returns the content of a file by its path from the folder, such as
+	// "roots/ca.pem".
+	File(path string) ([]byte, error)
 }
 
 // A Prober performs one run. Result says what the public would see. A non-nil

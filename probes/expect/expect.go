@@ -22,6 +22,8 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/gengfu/gengfu/probes"
 )
 
 // The bounds of an expression.
@@ -32,14 +34,7 @@ const (
 )
 
 // Field is one name that a kind offers to expressions.
-type Field struct {
-	Name string
-	Doc  string // one line, for -help and the JSON Schema
-	// Zero fixes the field's type: int, float64, string, bool, time.Duration,
-	// []string, map[string]any whose members are typed by their own zeros,
-	// func(string) string, or nil for a dynamic value such as decoded JSON.
-	Zero any
-}
+type Field = probes.Field
 
 // Expr is a compiled expectation: immutable and safe for concurrent use.
 type Expr struct {
