@@ -5,6 +5,7 @@ import (
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/browserprobe"
 	"github.com/gengfu/gengfu/probes/httpprobe"
+	"github.com/gengfu/gengfu/probes/tlsprobe"
 )
 
 // All returns the table, ordered by name. The caller may change it.
@@ -12,5 +13,6 @@ func All() []probes.Kind {
 	return []probes.Kind{
 		browserprobe.Kind,
 		httpprobe.Kind,
+		tlsprobe.Kind,
 	}
 }

@@ -1,0 +1,250 @@
+package tlsprobe
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/expect"
+)
+
+// settings are the keys of the kind.
+type settings struct {
+	Target     string   `yaml:"target"`  // "host", "host:port" or an https address
+	SNI        string   `yaml:"sni"`     // default: the target's host
+	Connect    string   `yaml:"connect"` // a fixed address, with or without a port
+	ALPN       []string `yaml:"alpn"`    // default: h2 and http/1.1
+	Roots      words    `yaml:"roots"`   // default: system
+	CAFile     string   `yaml:"ca_file"` // on the agent, beside the roots
+	MinVersion any      `yaml:"min_version"`
+	Scan       bool     `yaml:"scan"`
+	TLCP       string   `yaml:"tlcp"`
+	Ignore     []string `yaml:"ignore"`
+	Expect     []string `yaml:"expect"`
+	Warn       []string `yaml:"warn"`
+}
+
+// words is a list, or one of them alone.
+type words []string
+
+// UnmarshalYAML takes a text, too.
+func (w *words) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if unmarshal(&one) == nil {
+		*w = words{one}
+		return nil
+	}
+	return unmarshal((*[]string)(w))
+}
+
+var versions = map[string]uint16{
+	"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13,
+}
+
+const defaultFloor = tls.VersionTLS12
+
+// The checks that a definition may ignore.
+const (
+	checkAIA        = "chain_aia"      // the chain is complete by AIA only
+	checkKey        = "weak_key"       //
+	checkSignature  = "weak_signature" //
+	checkCipher     = "weak_cipher"    // spoken, or accepted beside the one spoken
+	checkOld        = "old_versions"   // accepted below min_version
+	checkOCSP       = "ocsp"           // all but revoked
+	checkClientCert = "client_cert"    // asked of visitors
+	checkUsage      = "tlcp_usage"     // of the two certificates
+	checkUntrusted  = "untrusted"      // chains, self-signed ones included
+	checkName       = "name"           //
+	checkTLCPTrust  = "tlcp_untrusted" //
+	maxALPN         = 8                //
+	maxProtocol     = 255              // bytes of one protocol's name
+	maxRoots        = 20               // entries of roots
+)
+
+var ignorable = []string{
+	checkAIA, checkKey, checkSignature, checkCipher, checkOld, checkOCSP, checkClientCert, checkUsage, checkUntrusted, checkName, checkTLCPTrust,
+}
+
+func decode(s probes.Settings, now func() time.Time) (probes.Prober, error) {
+	var d settings
+	if err := s.Into(&d); err != nil {
+		return nil, err
+	}
+	c := checker{Settings: s}
+	p := &prober{alpn: d.ALPN, scan: d.Scan, tlcp: tlcpWish(d.TLCP), ignore: map[string]bool{}, now: now}
+	c.target(d.Target, p)
+	c.name(d.SNI, p)
+	c.connect(d.Connect, p)
+	c.protocols(p)
+	p.trust = c.roots(d.Roots, d.CAFile)
+	p.floor = c.floor(d.MinVersion)
+	p.expect, p.warn = c.compile("expect", d.Expect), c.compile("warn", d.Warn)
+	wishes := []tlcpWish{tlcpExpected, tlcpAbsent, tlcpAny, tlcpOnly}
+	if p.tlcp != tlcpUnasked && !slices.Contains(wishes, p.tlcp) {
+		c.mistake("tlcp", "want expected, absent, any or only, got %q", d.TLCP)
+	}
+	if p.tlcp == tlcpOnly && p.scan {
+		c.mistake("scan", "want false beside tlcp: only, which leaves standard TLS out; drop one of them")
+	}
+	for i, name := range d.Ignore {
+		if !slices.Contains(ignorable, name) {
+			c.mistake(fmt.Sprintf("ignore[%d]", i), "want one of %s, got %q", strings.Join(ignorable, ", "), name)
+		}
+		p.ignore[name] = true
+	}
+	if p.tlcp == tlcpUnasked && asks(slices.Concat(p.expect, p.warn), "tlcp") {
+		p.tlcp = tlcpAny
+	}
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return p, nil
+}
+
+// asks reports whether one of the expressions speaks of a field.
+func asks(exprs []*expect.Expr, field string) bool {
+	return slices.ContainsFunc(exprs, func(e *expect.Expr) bool { return slices.Contains(e.Uses(), field) })
+}
+
+// checker collects every mistake of a definition.
+type checker struct {
+	probes.Settings
+	errs []error
+}
+
+func (c *checker) mistake(key, format string, args ...any) {
+	c.errs = append(c.errs, c.Errorf(key, format, args...))
+}
+
+func (c *checker) target(s string, p *prober) {
+	if s == "" {
+		c.mistake("target", "want the host to look at, got nothing; write target: ${service.url}, or target: www.example.test:443")
+		return
+	}
+	host, port := s, ""
+	if strings.Contains(s, "://") {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+			c.mistake("target", "want a host or an address that begins with https://, got %q", s)
+			return
+		}
+		host, port = u.Hostname(), u.Port()
+	} else if h, p, err := net.SplitHostPort(s); err == nil {
+		host, port = h, p
+	}
+	if !portOK(&port) {
+		c.mistake("target", "want a port of 1 to 65535, got %q", port)
+	}
+	ascii, err := asciiHost(strings.Trim(host, "[]"))
+	if err != nil {
+		c.mistake("target", "want a host such as www.example.test, with or without a port, got %q", s)
+		return
+	}
+	p.host, p.port, p.name = ascii, port, ascii
+}
+
+// portOK fills an empty port in.
+func portOK(port *string) bool {
+	*port = cmp.Or(*port, "443")
+	n, err := strconv.ParseUint(*port, 10, 16)
+	return err == nil && n > 0
+}
+
+// asciiHost makes a host fit for the wire: an address, or a name in ASCII.
+func asciiHost(host string) (string, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().String(), nil
+	}
+	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
+	if err != nil {
+		// Underscores are no valid names, yet they resolve.
+		ascii = strings.ToLower(strings.TrimSuffix(host, "."))
+	}
+	if ascii == "" || len(ascii) > maxSNI || strings.ContainsFunc(ascii, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
+	}) {
+		return "", fmt.Errorf("%q is no host", host)
+	}
+	return ascii, nil
+}
+
+func (c *checker) name(s string, p *prober) {
+	if s == "" {
+		return
+	}
+	ascii, err := asciiHost(s)
+	if err != nil {
+		c.mistake("sni", "want a host's name such as www.example.test, got %q", s)
+		return
+	}
+	p.name = ascii
+}
+
+func (c *checker) connect(s string, p *prober) {
+	if s == "" {
+		return
+	}
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		p.connect = a.Unmap()
+		return
+	}
+	a, err := netip.ParseAddrPort(s)
+	if err != nil || a.Port() == 0 {
+		c.mistake("connect", "want an address such as 10.1.2.3 or 10.1.2.3:8443, got %q", s)
+		return
+	}
+	p.connect, p.port = a.Addr().Unmap(), strconv.Itoa(int(a.Port()))
+}
+
+func (c *checker) protocols(p *prober) {
+	if p.alpn == nil {
+		p.alpn = []string{"h2", "http/1.1"}
+	}
+	if len(p.alpn) > maxALPN {
+		c.mistake("alpn", "want at most %d protocols, got %d", maxALPN, len(p.alpn))
+	}
+	for i, name := range p.alpn {
+		if name == "" || len(name) > maxProtocol {
+			c.mistake(fmt.Sprintf("alpn[%d]", i), "want a protocol such as h2 or http/1.1, got %q", probes.Excerpt(name))
+		}
+	}
+}
+
+func (c *checker) floor(v any) uint16 {
+	if v == nil {
+		return defaultFloor
+	}
+	text := fmt.Sprint(v)
+	if f, ok := v.(float64); ok {
+		text = strconv.FormatFloat(f, 'f', 1, 64)
+	}
+	if floor, ok := versions[text]; ok {
+		return floor
+	}
+	c.mistake("min_version", "want 1.0, 1.1, 1.2 or 1.3, got %v", v)
+	return defaultFloor
+}
+
+func (c *checker) compile(key string, sources []string) []*expect.Expr {
+	var out []*expect.Expr
+	for i, src := range sources {
+		e, err := expect.Compile(src, Fields())
+		if err != nil {
+			c.mistake(fmt.Sprintf("%s[%d]", key, i), "%v", err)
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
