@@ -113,6 +113,31 @@ const (
 	PhraseBusinessMissing Phrase = "business_missing" // Want is the code's path, Got the message, if any
 )
 
+// The phrases of name servers, of ports that speak, of WebSockets and of echoes.
+// A server is written as an address or a host; a question is a name with the type
+// of record asked for: "www.example.test A".
+const (
+	PhraseNoAddress    Phrase = "no_address"    // Want is the host, Got the family that it lacks: "IPv6"
+	PhraseReplyLong    Phrase = "reply_long"    // Want is what was looked for in the reply, Got the bound in bytes that it passed before
+	PhraseDNSNoName    Phrase = "dns_no_name"   // Want is the question, Got the server that says there is no such name
+	PhraseDNSNoRecord  Phrase = "dns_no_record" // Want is the question, Got the server that knows the name, but no such record
+	PhraseDNSServFail  Phrase = "dns_servfail"  // Want is the question, Got the server
+	PhraseDNSRefused   Phrase = "dns_refused"   // Want is the question, Got the server
+	PhraseDNSCode      Phrase = "dns_code"      // Want is the question, Got the server with another code: "10.0.0.53 NOTIMP"
+	PhraseDNSBroken    Phrase = "dns_broken"    // Want is the server, Got what is wrong with its message
+	PhraseDNSForged    Phrase = "dns_forged"    // Want is the server, Got what in the answer does not belong to the query: "id", "question"
+	PhraseDNSExact     Phrase = "dns_exact"     // Want are the answers that were due, Got those that came
+	PhraseDNSMissing   Phrase = "dns_missing"   // Want are the answers that are missing, Got those that came
+	PhraseDNSOutside   Phrase = "dns_outside"   // Want are the answers or networks allowed, Got the answers outside
+	PhraseDNSDisagree  Phrase = "dns_disagree"  // Want is one server with its answers, Got another: "10.0.0.53 → 10.1.2.3"
+	PhraseNotWebSocket Phrase = "not_websocket" // Want is the peer, Got what is wrong with its handshake
+	PhraseSocketClosed Phrase = "socket_closed" // Want is the peer, Got the code with its reason
+	PhraseSocketCode   Phrase = "socket_code"   // Want is the code of closing that was due, Got the one that came
+	PhraseMessageLong  Phrase = "message_long"  // Want is the peer, Got the bound of one message in bytes
+	PhrasePingSilent   Phrase = "ping_silent"   // Want is the peer, Got how many echo requests it did not answer
+	PhrasePingLoss     Phrase = "ping_loss"     // Want is the peer, Got the loss with its bound: "40% > 20%"
+)
+
 // The phrases of steps on a page. Want is the selector unless stated otherwise;
 // "the page" is written as Shown does.
 const (
@@ -153,6 +178,8 @@ const (
 	PhraseResource        Phrase = "resource"          // Want is the address, Got a status or the browser's error
 	PhraseMaintenance     Phrase = "maintenance"       // Got is the page, as in all that follow
 	PhraseSoft404         Phrase = "soft_404"          //
+	PhraseLogin           Phrase = "login"             // a login page came instead
+	PhraseOwnPage         Phrase = "own_page"          // Want is the name of the definition's own rule
 	PhraseWechatOnly      Phrase = "wechat_only"       //
 	PhraseWAF             Phrase = "waf"               //
 	PhraseWAF405          Phrase = "waf_405"           //
@@ -174,6 +201,7 @@ const (
 	PhraseBrowser       Phrase = "browser"        // the agent's browser is unwell: Got
 	PhraseStalled       Phrase = "stalled"        // the agent's process stood still; Got is how long
 	PhraseNoIPv6        Phrase = "no_ipv6"        // Got is the error
+	PhraseNoPing        Phrase = "no_ping"        // the host lets the agent send no echo requests; Got is how to allow it
 	PhraseProxy         Phrase = "proxy"          // Want is the proxy, Got the error
 	PhraseCouldNotLook  Phrase = "could_not_look" // Got is the error
 )
@@ -194,14 +222,17 @@ var phrases = []Phrase{
 	PhraseRedirectPlain, PhraseRedirectSecret, PhraseRedirectBody, PhraseRedirectInside, PhraseRedirectBad,
 	PhraseProtocol, PhraseHeadLong, PhraseNotFound, PhraseSchema, PhraseChanged, PhraseFamilies, PhraseHTMLNotJSON, PhraseJSONEmpty, PhraseJSONBroken,
 	PhraseJSONMore, PhraseJSONLong, PhraseBusiness, PhraseBusinessMissing,
+	PhraseNoAddress, PhraseReplyLong, PhraseDNSNoName, PhraseDNSNoRecord, PhraseDNSServFail, PhraseDNSRefused, PhraseDNSCode,
+	PhraseDNSBroken, PhraseDNSForged, PhraseDNSExact, PhraseDNSMissing, PhraseDNSOutside, PhraseDNSDisagree, PhraseNotWebSocket,
+	PhraseSocketClosed, PhraseSocketCode, PhraseMessageLong, PhrasePingSilent, PhrasePingLoss,
 	PhraseElementMissing, PhraseElementHidden, PhraseElementShown, PhraseElementDisabled, PhraseElementReadOnly, PhraseElementMoving,
 	PhraseElementOutside, PhraseElementCovered, PhraseNotAField, PhraseFieldType, PhraseNotAList, PhraseNoChoice,
 	PhraseFieldReplaced, PhraseFieldEmpty, PhraseTextMissing, PhraseTextShown, PhraseAddress, PhraseScriptNo, PhraseScriptThrew,
 	PhraseScriptEndless, PhraseSilent, PhraseDialogs, PhraseReloads, PhraseAppLink, PhraseDownload,
 	PhraseBlank, PhraseBlankAfterError, PhraseScriptErrors, PhraseGarbled, PhrasePending, PhraseResource, PhraseMaintenance,
-	PhraseSoft404, PhraseWechatOnly, PhraseWAF, PhraseWAF405, PhraseCaptcha, PhraseScriptCheck,
+	PhraseSoft404, PhraseLogin, PhraseOwnPage, PhraseWechatOnly, PhraseWAF, PhraseWAF405, PhraseCaptcha, PhraseScriptCheck,
 	PhraseBusy, PhraseBusyBrowser, PhraseOverran, PhrasePanicked, PhraseStopped, PhraseContradiction, PhraseLineDown,
-	PhraseStalled, PhraseNoIPv6, PhraseProxy, PhraseNoSecret, PhraseNoBrowser, PhraseBrowser, PhraseCouldNotLook,
+	PhraseStalled, PhraseNoIPv6, PhraseNoPing, PhraseProxy, PhraseNoSecret, PhraseNoBrowser, PhraseBrowser, PhraseCouldNotLook,
 }
 
 // Phrases lists every phrase.

@@ -9,6 +9,7 @@
 package pagerules
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,9 @@ type Page struct {
 	Source string              // the document's source, for script challenges; may be empty
 	Header map[string][]string // of the reply; names in any case
 	URL    string              // the final address
+	// Asked is the address that was asked for at first; empty when the definition
+	// itself says where that leads, so that nothing can be the wrong place.
+	Asked string
 	// Expected says that the definition expects certain text and that the page
 	// has it: the page must then look much worse to be taken for another.
 	Expected bool
@@ -52,6 +56,9 @@ type Rule struct {
 	need     int      // the score to reach
 	maxText  int      // runes of text beyond which the rule never matches; 0 for no bound
 	unless   []string // none of them in the title or text
+	moved    bool     // asked for another place, without being content with this one
+	titles   []string // any of them in the title
+	texts    []string // any of them in the text
 }
 
 type header struct{ name, contains string }
@@ -89,8 +96,16 @@ func Names() []string {
 }
 
 // Match returns the first rule that p matches, passing over those named in off.
-func Match(p Page, off ...string) (Rule, bool) {
+func Match(p Page, off ...string) (Rule, bool) { return MatchOwn(p, nil, off...) }
+
+// MatchOwn is Match with a definition's own rules tried first.
+func MatchOwn(p Page, own []Rule, off ...string) (Rule, bool) {
 	v := viewOf(p)
+	for _, r := range own {
+		if r.matches(v) {
+			return r, true
+		}
+	}
 	for _, r := range rules {
 		if !slices.Contains(off, r.Name) && r.matches(v) {
 			return r, true
@@ -102,8 +117,11 @@ func Match(p Page, off ...string) (Rule, bool) {
 // Finding says what the rule saw on p.
 func (r Rule) Finding(p Page) probes.Finding {
 	f := probes.Finding{Class: r.Class, Phrase: r.Phrase, Got: probes.Shown(clip(p.Title, 1000), clip(p.Text, 2000))}
-	if r.Phrase == probes.PhraseScriptCheck {
+	switch r.Phrase {
+	case probes.PhraseScriptCheck:
 		f.Want = strconv.Itoa(p.Status)
+	case probes.PhraseOwnPage:
+		f.Want = r.Name
 	}
 	return f
 }
@@ -131,7 +149,11 @@ func (r Rule) matches(v view) bool {
 		return false
 	case r.maxText > 0 && v.runes > r.maxText:
 		return false
-	case len(r.urls) > 0 && !containsAny(v.URL, r.urls):
+	case len(r.urls) > 0 && !containsAny(strings.ToLower(v.URL), r.urls):
+		return false
+	case r.moved && (v.Expected || !v.movedFrom(r.urls)):
+		return false
+	case len(r.titles) > 0 && !containsAny(v.title, r.titles), len(r.texts) > 0 && !containsAny(v.text, r.texts):
 		return false
 	case containsAny(v.title, r.unless), containsAny(v.text, r.unless):
 		return false
@@ -141,6 +163,17 @@ func (r Rule) matches(v view) bool {
 		return false
 	}
 	return true
+}
+
+// movedFrom reports that another place was asked for, and none that is known by
+// the same signs.
+func (v view) movedFrom(signs []string) bool {
+	asked, err := url.Parse(v.Asked)
+	if err != nil || v.Asked == "" || containsAny(strings.ToLower(v.Asked), signs) {
+		return false
+	}
+	now, err := url.Parse(v.URL)
+	return err == nil && (!strings.EqualFold(asked.Host, now.Host) || strings.TrimSuffix(asked.Path, "/") != strings.TrimSuffix(now.Path, "/"))
 }
 
 // score adds the best title phrase, the best text phrase and the page's length.

@@ -57,6 +57,13 @@ func TestMatch(t *testing.T) {
 		{"the same cookie beside a page", pagerules.Page{Status: 200, Title: "公共服务平台", Text: hall, Source: `acw_sc__v2`}, ""},
 		{"slider", pagerules.Page{Status: 200, Title: "访问验证", Text: "请拖动滑块完成验证"}, "slider"},
 		{"block by words", pagerules.Page{Status: 403, Title: "拦截提示", Text: "当前访问疑似黑客攻击，已被网站管理员设置为拦截"}, "waf_text"},
+		{"sent to a login", pagerules.Page{Status: 200, Asked: "https://www.rsj.example/cx/qy", URL: "https://sso.rsj.example/login?service=x", Title: "统一身份认证", Text: "账号 密码 登录"}, "login"},
+		{"sent to a login of the same host", pagerules.Page{Status: 200, Asked: "https://www.rsj.example/cx/qy", URL: "https://www.rsj.example/Login.aspx", Title: "用户登录", Text: "密码"}, "login"},
+		{"a login was asked for", pagerules.Page{Status: 200, Asked: "https://www.rsj.example/login", URL: "https://sso.rsj.example/login", Title: "统一身份认证", Text: "账号 密码 登录"}, ""},
+		{"the definition says where it leads", pagerules.Page{Status: 200, URL: "https://sso.rsj.example/login", Title: "统一身份认证", Text: "账号 密码 登录"}, ""},
+		{"the expected text is on the login page", pagerules.Page{Status: 200, Asked: "https://www.rsj.example/cx/qy", URL: "https://sso.rsj.example/login", Title: "统一身份认证", Text: "账号 密码 登录", Expected: true}, ""},
+		{"nobody was sent anywhere", pagerules.Page{Status: 200, Asked: "https://www.rsj.example/auth2/", URL: "https://www.rsj.example/auth2", Title: "登录", Text: "登录"}, ""},
+		{"sent on to a page with a login link", pagerules.Page{Status: 200, Asked: "https://rsj.example/", URL: "https://www.rsj.example/author/", Title: "公共服务平台", Text: hall + "登录"}, ""},
 		{"WeChat only", pagerules.Page{Status: 200, Title: "抱歉，出错了", Text: "请在微信客户端打开链接"}, "wechat_only"},
 		{"help text about WeChat", pagerules.Page{Status: 200, Title: "常见问题", Text: hall + "请在微信客户端打开链接"}, ""},
 	} {
@@ -91,6 +98,52 @@ func TestRulesAreWellFormed(t *testing.T) {
 		default:
 			require.Equal(t, probes.Down, r.Verdict, r.Name)
 		}
+	}
+}
+
+func TestOwnRules(t *testing.T) {
+	own := pagerules.Own{Name: "割接公告", Class: probes.ClassMaintenancePage, Title: []string{"割 接"}, Text: []string{"夜间割接", "Cutover"}, Status: []int{200}, MaxText: 100}
+	r := own.Rule(func(key, text string) { t.Errorf("%s: %s", key, text) })
+	page := pagerules.Page{Status: 200, Title: "系统割接", Text: "今晚夜间 割接，请谅解 系统维护中"}
+	got, ok := pagerules.MatchOwn(page, []pagerules.Rule{r})
+	require.True(t, ok)
+	require.Equal(t, "割接公告", got.Name, "own rules come first")
+	require.Equal(t, probes.Down, got.Verdict)
+	f := got.Finding(page)
+	require.Equal(t, "割接公告", f.Want)
+	probetest.Readable(t, probes.Result{Findings: []probes.Finding{f}})
+	for name, other := range map[string]pagerules.Page{
+		"another status": {Status: 503, Title: page.Title, Text: page.Text},
+		"another title":  {Status: 200, Title: "公告", Text: "夜间割接"},
+		"another text":   {Status: 200, Title: page.Title, Text: "通知"},
+		"a long page":    {Status: 200, Title: page.Title, Text: hall + page.Text},
+	} {
+		got, _ := pagerules.MatchOwn(other, []pagerules.Rule{r})
+		require.NotEqual(t, "割接公告", got.Name, name)
+	}
+	blocked := pagerules.Own{Name: "出口拦截", Class: probes.ClassBlocked, URL: []string{"/BLOCK"}}
+	r = blocked.Rule(func(key, text string) { t.Errorf("%s: %s", key, text) })
+	got, ok = pagerules.MatchOwn(pagerules.Page{Status: 200, URL: "https://gw.example/block?u=1"}, []pagerules.Rule{r})
+	require.True(t, ok)
+	require.Equal(t, probes.Unknown, got.Verdict, "the probe was kept out; the public may not be")
+}
+
+func TestOwnRulesThatCannotBe(t *testing.T) {
+	for want, own := range map[string]pagerules.Own{
+		"name: want a name":                 {Class: probes.ClassContent, Text: []string{"x"}},
+		`name: "soft_404" is the name`:      {Name: "soft_404", Class: probes.ClassContent, Text: []string{"x"}},
+		`class: want one of maintenance_pa`: {Name: "a", Class: "down", Text: []string{"x"}},
+		": want title, text or url":         {Name: "a", Class: probes.ClassContent, Status: []int{200}},
+		"text[1]: want a text":              {Name: "a", Class: probes.ClassContent, Text: []string{"x", " "}},
+		"title[0]: want at most 200 bytes":  {Name: "a", Class: probes.ClassContent, Title: []string{strings.Repeat("x", 201)}},
+		"url: want at most 50":              {Name: "a", Class: probes.ClassContent, URL: make([]string, 51)},
+		"status[0]: want an HTTP status":    {Name: "a", Class: probes.ClassContent, Text: []string{"x"}, Status: []int{20}},
+		"max_text: want 1 or more":          {Name: "a", Class: probes.ClassContent, Text: []string{"x"}, MaxText: -1},
+	} {
+		var mistakes []string
+		own.Rule(func(key, text string) { mistakes = append(mistakes, key+": "+text) })
+		require.Len(t, mistakes, 1, want)
+		require.Contains(t, mistakes[0], want)
 	}
 }
 

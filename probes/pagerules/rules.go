@@ -100,6 +100,24 @@ var rules = []Rule{
 		},
 	},
 	{
+		Name: "login", Class: probes.ClassRedirect, Phrase: probes.PhraseLogin, Verdict: probes.Down,
+		Doc:     "a redirect to a login page, where the definition does not say that this is meant",
+		moved:   true,
+		maxText: 600, need: sure,
+		urls:   []string{"login", "signin", "sign-in", "sso", "passport", "/cas", "logon", "auth", "denglu"},
+		unless: []string{"授权登录", "微信登录中"}, // WeChat's own consent is a step on the way
+		phrases: []phrase{
+			{"登录", 2, 1, false},
+			{"登陆", 2, 1, false},
+			{"统一身份认证", 2, 2, false},
+			{"用户登录", 2, 2, false},
+			{"账号登录", 2, 2, false},
+			{"扫码登录", 2, 2, false},
+			{"login", 2, 1, false},
+			{"signin", 2, 1, false},
+		},
+	},
+	{
 		Name: "soft_404", Class: probes.ClassSoft404, Phrase: probes.PhraseSoft404, Verdict: probes.Down,
 		Doc:      "status 200 with a page that says it does not exist",
 		statuses: []int{200, 203}, need: sure,

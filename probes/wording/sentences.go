@@ -15,7 +15,8 @@ type sentence struct {
 func (s sentence) in(l Lang) string { return pair{s.zh, s.en}.in(l) }
 
 // where says when a sentence names the step in which it came true. An HTTP
-// probe's only request and a TLS probe's main handshake are never worth naming.
+// probe's only request, a TLS probe's main handshake and the like are never worth
+// naming.
 type where int
 
 const (
@@ -27,7 +28,7 @@ const (
 // step is the step that s names; empty for none.
 func (s sentence) step(l Lang, name string) string {
 	op, _, _ := strings.Cut(name, " ")
-	if name == stepRequest || name == stepHandshake || s.where == itself || s.where == onTheWay && op == string(probes.OpOpen) {
+	if name == stepRequest || name == stepHandshake || name == stepConnect || name == stepPing || s.where == itself || s.where == onTheWay && op == string(probes.OpOpen) {
 		return ""
 	}
 	return Step(l, name)
@@ -123,6 +124,26 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhraseBusiness:        {"接口返回 {got}（正常为 {want}）", "the interface says {got} (good: {want})", inStep},
 	probes.PhraseBusinessMissing: {"接口应答中没有业务码 {want}[，只有：{got}]", "the interface's answer has no code {want}[, but: {got}]", inStep},
 
+	probes.PhraseNoAddress:    {"域名 {want} 没有 {got} 地址", "{want} has no {got} address", onTheWay},
+	probes.PhraseReplyLong:    {"应答超过 {got} 字节，仍没有出现 {want}", "{want} did not come within {got} bytes of the answer", inStep},
+	probes.PhraseDNSNoName:    {"域名服务器 {got} 说 {want} 不存在", "name server {got} says that {want} does not exist", itself},
+	probes.PhraseDNSNoRecord:  {"域名服务器 {got} 上没有 {want} 这条记录", "name server {got} has no record {want}", itself},
+	probes.PhraseDNSServFail:  {"域名服务器 {got} 出错，没能解析 {want}", "name server {got} failed to look {want} up", itself},
+	probes.PhraseDNSRefused:   {"域名服务器 {got} 拒绝解析 {want}", "name server {got} refused to look {want} up", itself},
+	probes.PhraseDNSCode:      {"解析 {want} 出错：域名服务器返回 {got}", "looking {want} up failed: {got}", itself},
+	probes.PhraseDNSBroken:    {"域名服务器 {want} 的应答无法读取（{got}）", "the answer of name server {want} cannot be read ({got})", itself},
+	probes.PhraseDNSForged:    {"域名服务器 {want} 的应答与查询对不上，可能是伪造的（{got}）", "the answer of name server {want} does not belong to the query ({got}) and may be forged", itself},
+	probes.PhraseDNSExact:     {"解析结果应为 {want}，实际为 {got}", "want the answers {want}, got {got}", inStep},
+	probes.PhraseDNSMissing:   {"解析结果缺少 {want}，实际为 {got}", "the answers lack {want}, got {got}", inStep},
+	probes.PhraseDNSOutside:   {"解析结果 {got} 不在允许的范围内（{want}）", "the answers {got} are not among {want}", inStep},
+	probes.PhraseDNSDisagree:  {"各域名服务器的解析结果不一致：{want}；{got}", "the name servers do not agree: {want}; {got}", itself},
+	probes.PhraseNotWebSocket: {"{want} 的 WebSocket 握手不合规（{got}）", "the WebSocket handshake of {want} is not valid ({got})", onTheWay},
+	probes.PhraseSocketClosed: {"{want} 提前关闭了连接（{got}）", "{want} closed the connection early ({got})", inStep},
+	probes.PhraseSocketCode:   {"连接应以代码 {want} 关闭，实际为 {got}", "want the connection closed with {want}, got {got}", itself},
+	probes.PhraseMessageLong:  {"{want} 发来的消息超过 {got} 字节", "{want} sent a message of more than {got} bytes", inStep},
+	probes.PhrasePingSilent:   {"{want} 不回应 Ping（发出 {got} 次，全部丢失）", "{want} answers no ping ({got} sent, all lost)", itself},
+	probes.PhrasePingLoss:     {"到 {want} 丢包过多（{got}）", "too many pings to {want} are lost ({got})", itself},
+
 	probes.PhraseElementMissing:  {"页面上没有 {want:name}[，当前页面：{got}]", "there is no {want:name} on the page[: {got}]", inStep},
 	probes.PhraseElementHidden:   {"{want:name} 没有显示出来[，当前页面：{got}]", "{want:name} is hidden on the page[: {got}]", inStep},
 	probes.PhraseElementShown:    {"页面上不应有 {want:name}[，当前页面：{got}]", "{want:name} should not be on the page[: {got}]", itself},
@@ -156,6 +177,8 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhrasePending:         {"请求 {want} 等了 {got:span}没有应答", "no answer to {want} for {got:span}", inStep},
 	probes.PhraseResource:        {"页面资源加载失败：{want}（{got}）", "part of the page failed to load: {want} ({got})", itself},
 	probes.PhraseMaintenance:     {"页面显示系统维护[：{got}]", "maintenance page[: {got}]", itself},
+	probes.PhraseLogin:           {"跳到了登录页，没有看到要看的页面[：{got}]", "a login page came instead of the page[: {got}]", itself},
+	probes.PhraseOwnPage:         {"页面符合规则「{want}」[：{got}]", "the page is what rule {want} describes[: {got}]", itself},
 	probes.PhraseSoft404:         {"页面不存在（却返回 200）[：{got}]", "page does not exist, although HTTP says 200[: {got}]", itself},
 	probes.PhraseWechatOnly:      {"只能在微信客户端中打开[：{got}]", "only opens in WeChat[: {got}]", itself},
 	probes.PhraseWAF:             {"被防火墙拦截[：{got}]", "blocked by a firewall[: {got}]", itself},
@@ -175,6 +198,7 @@ var sentences = map[probes.Phrase]sentence{
 	probes.PhraseBrowser:       {"探针的浏览器异常（{got}）", "the agent's browser is unwell ({got})", itself},
 	probes.PhraseStalled:       {"探针进程停顿了 {got:span}，结果作废", "the agent's process stood still for {got:span}", itself},
 	probes.PhraseNoIPv6:        {"探针所在的网络没有 IPv6 （{got}）", "the agent has no IPv6 ({got})", itself},
+	probes.PhraseNoPing:        {"探针主机不允许发 Ping，放开的办法：{got}", "the agent's host allows no ping; to allow it: {got}", itself},
 	probes.PhraseProxy:         {"代理 {want} 异常（{got}）", "the proxy {want} is unwell ({got})", itself},
 	probes.PhraseCouldNotLook:  {"探针未能执行拨测（{got}）", "the agent could not look ({got})", itself},
 }
