@@ -23,12 +23,16 @@ const (
 	placeCalendar
 	placeRoutes
 	placeSilence
+	placeRoot    // a certificate that probes name among their roots
 	placeUnknown // a YAML file at the top that nobody reads
 )
 
 // placeOf decides by the path alone.
 func placeOf(name string) place {
 	ext := path.Ext(name)
+	if (ext == ".pem" || ext == ".crt") && strings.HasPrefix(name, "roots/") && !hidden(name) {
+		return placeRoot
+	}
 	if ext != ".yaml" && ext != ".yml" || hidden(name) {
 		return placeElsewhere
 	}
@@ -61,7 +65,7 @@ func Relevant(path string) bool { return placeOf(path) != placeElsewhere }
 func Compile(rev Revision, files []File, kinds []probes.Kind) (*Catalog, error) {
 	c := &compiler{
 		kinds: kinds, catalog: &Catalog{Revision: rev, index: map[probes.Key]probes.Probe{}},
-		services: map[string]string{}, singles: map[place]string{},
+		services: map[string]string{}, singles: map[place]string{}, roots: map[string][]byte{},
 	}
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
@@ -80,6 +84,7 @@ type compiler struct {
 	services map[string]string // where each id was defined
 	singles  map[place]string  // calendar.yaml and routes.yaml exist once
 	refs     []reference       // to services, checked when all are known
+	roots    map[string][]byte // the files in roots/, by path
 	mistakes Mistakes
 }
 
@@ -98,6 +103,11 @@ func (c *compiler) files(files []File) {
 	if len(files) > MaxFiles {
 		c.wrong("services", 0, 0, "want at most %d files, got %d; split the repository", MaxFiles, len(files))
 		return
+	}
+	for _, f := range files {
+		if placeOf(f.Path) == placeRoot {
+			c.roots[f.Path] = f.Data
+		}
 	}
 	total := 0
 	for i, f := range files {
@@ -118,6 +128,12 @@ func (c *compiler) files(files []File) {
 		if total += len(f.Data); total > MaxTotalSize {
 			c.wrong(f.Path, 0, 0, "want at most %d bytes in all files together; split the repository", MaxTotalSize)
 			return
+		}
+		if at == placeRoot {
+			if len(f.Data) > MaxFileSize {
+				c.wrong(f.Path, 0, 0, "want at most %d bytes; leave out what is no certificate", MaxFileSize)
+			}
+			continue
 		}
 		n, mistakes := parse(f)
 		c.mistakes = append(c.mistakes, mistakes...)

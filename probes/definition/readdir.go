@@ -63,7 +63,7 @@ func LinkMistake(name string) Mistake {
 }
 
 func skipDir(name string) error {
-	if name == "." || name == "services" || name == "silences" || path.Dir(name) != "." && !hidden(name) {
+	if name == "." || name == "services" || name == "silences" || name == "roots" || path.Dir(name) != "." && !hidden(name) {
 		return nil
 	}
 	return fs.SkipDir

@@ -305,7 +305,7 @@ func (c *compiler) kind(r *reader, own *node, p *probes.Probe) {
 	}
 	k := c.kinds[at]
 	p.Needs = slices.Clone(k.Needs)
-	prober, err := k.Decode(&settings{file: r.file, probe: r.n, own: own, timeout: p.Timeout})
+	prober, err := k.Decode(&settings{file: r.file, probe: r.n, own: own, timeout: p.Timeout, roots: c.roots})
 	if err == nil && prober == nil {
 		err = fmt.Errorf("kind %s made no prober of these settings", k.Name)
 	}

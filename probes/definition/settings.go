@@ -1,8 +1,11 @@
 package definition
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,9 +19,13 @@ type settings struct {
 	probe   *node // the whole probe, for positions
 	own     *node // the keys that are the kind's
 	timeout time.Duration
+	roots   map[string][]byte // the files in roots/, by path
 }
 
-var _ probes.Settings = (*settings)(nil)
+var (
+	_ probes.Settings = (*settings)(nil)
+	_ probes.Files    = (*settings)(nil)
+)
 
 // Into decodes strictly into v, a pointer; its error is Mistakes.
 func (s *settings) Into(v any) error {
@@ -43,6 +50,19 @@ func (s *settings) Errorf(key, format string, args ...any) error {
 		text = key + ": " + text
 	}
 	return Mistake{File: s.file, Line: line, Column: col, Text: text}
+}
+
+// File returns a file in roots/.
+func (s *settings) File(path string) ([]byte, error) {
+	data, ok := s.roots[path]
+	if !ok {
+		known := slices.Sorted(maps.Keys(s.roots))
+		if len(known) == 0 {
+			return nil, errors.New("there is no file in roots/; put one there, named ….pem or ….crt")
+		}
+		return nil, fmt.Errorf("there is no such file in roots/; %s", offer(path, known))
+	}
+	return slices.Clone(data), nil
 }
 
 // Timeout returns the probe's timeout.
