@@ -15,7 +15,7 @@ var (
 	// words of Latin letters are foreign in a Chinese sentence …
 	latin = regexp.MustCompile(`[A-Za-z_]{2,}`)
 	// … but for these.
-	usual = regexp.MustCompile(`HTTPS?|JSON|APP|IPv[46]|max_body`)
+	usual = regexp.MustCompile(`HTTPS?|JSON|APP|IPv[46]|max_body|WebSocket|Ping`)
 	// prose is English that somebody made up, not data.
 	prose = regexp.MustCompile(`(?i)(^|[ (])(a|an|the|is|are|was|no|not|none|nothing|of|to|it|with|within|after|missing)([ ,;)]|$)`)
 	// date is the form of an instant, which the wording must be able to read.
@@ -41,6 +41,7 @@ var quoting = map[probes.Phrase]bool{
 	probes.PhrasePanicked: true, probes.PhraseStopped: true, probes.PhraseNoSecret: true, probes.PhraseNoBrowser: true,
 	probes.PhraseBrowser: true, probes.PhraseCouldNotLook: true, probes.PhraseProxyRefused: true, probes.PhraseNotFound: true,
 	probes.PhraseSchema: true, probes.PhraseFamilies: true, probes.PhraseNoIPv6: true, probes.PhraseProxy: true,
+	probes.PhraseDNSBroken: true, probes.PhraseNotWebSocket: true, probes.PhraseSocketClosed: true, probes.PhraseNoPing: true,
 }
 
 // Readable checks that every finding of a result is made of a phrase and data,

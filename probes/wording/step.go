@@ -15,6 +15,11 @@ var steps = map[string]pair{
 	stepAIA:                 {"补齐证书链", "repair of the chain"},
 	stepTLCP:                {"国密握手", "TLCP handshake"},
 	stepVersions:            {"协议版本检查", "versions"},
+	stepConnect:             {"连接", "connect"},
+	stepExchange:            {"对话", "exchange"},
+	stepQuery:               {"查询", "query"},
+	stepClose:               {"关闭", "close"},
+	stepPing:                {"Ping", "ping"},
 	string(probes.OpOpen):   {"打开", "open"},
 	string(probes.OpSee):    {"看到", "see"},
 	string(probes.OpNotSee): {"不应看到", "not see"},
@@ -40,6 +45,16 @@ const (
 	stepVersions  = "versions"
 )
 
+// The steps of probes of ports, name servers, WebSockets and echoes: "exchange 1",
+// "exchange 2"…, and "query" with the name server.
+const (
+	stepConnect  = "connect"
+	stepExchange = "exchange"
+	stepQuery    = "query"
+	stepClose    = "close"
+	stepPing     = "ping"
+)
+
 // worded matches a selector that goes by the words that people see.
 var worded = regexp.MustCompile(`^(?:(?:text|label)=|role=[a-z]+:)(.+)$`)
 
@@ -55,6 +70,8 @@ func Step(l Lang, name string) string {
 		return word.in(l)
 	case op == stepRedirect:
 		return pair{"第 " + rest + " 次跳转", "redirect " + rest}.in(l)
+	case op == stepExchange:
+		return pair{"第 " + rest + " 次对话", "exchange " + rest}.in(l)
 	}
 	switch probes.Op(op) {
 	case probes.OpTap, probes.OpFill, probes.OpSelect, probes.OpWait:
