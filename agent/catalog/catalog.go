@@ -14,7 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +22,8 @@ import (
 	"github.com/gengfu/gengfu/probes/definition"
 )
 
-// MaxBody bounds a catalog's body, in bytes.
-const MaxBody = 64 << 20
+// DefaultMaxBody bounds a catalog's body, in bytes, where the options do not.
+const DefaultMaxBody = 64 << 20
 
 // Options say where a Keeper looks and what it keeps.
 type Options struct {
@@ -34,6 +34,7 @@ type Options struct {
 	Coordinators func() []string
 	Token        string
 	HTTP         *http.Client
+	MaxBody      int64 // bound of a body, in bytes; default DefaultMaxBody
 	// OnChange is called after a catalog came into use; it must not block.
 	OnChange func(*definition.Catalog)
 	Logger   *slog.Logger
@@ -51,29 +52,43 @@ func New(o Options) (*Keeper, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the catalog's folder %s: %w", o.Dir, err)
 	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = DefaultMaxBody
+	}
 	k := &Keeper{o: o}
-	body, err := os.ReadFile(k.path())
-	if errors.Is(err, fs.ErrNotExist) {
+	if err := removeUnfinished(o.Dir); err != nil {
+		return nil, err
+	}
+	body, digest, err := k.readCache()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return k, nil
+	case errors.Is(err, errDamaged):
+	case err != nil:
+		return nil, fmt.Errorf("reading the cached catalog %s: %w", k.path(), err)
+	default:
+		err = k.use(body, digest, 0)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the cached catalog %s: %w", k.path(), err)
-	}
-	if err := k.use(body, ""); err != nil {
 		o.Logger.Warn("ignoring the cached catalog, waiting for a coordinator", "file", k.path(), "err", err)
 	}
 	return k, nil
 }
 
-func (k *Keeper) path() string { return filepath.Join(k.o.Dir, "catalog.bundle") }
-
 // Current returns the catalog in use, nil before the first.
 func (k *Keeper) Current() *definition.Catalog { return k.current.Load() }
 
+// How long Run waits before it tries again after a failure, and at most; and
+// how long a coordinator may be silent before the next is asked as well.
+const (
+	soonest = 500 * time.Millisecond
+	slowest = 15 * time.Second
+	patient = 2 * time.Second
+)
+
 // Run follows the announcements until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
-	const slowest = 15 * time.Second
-	wait := time.Duration(0)
+	wait, pause := time.Duration(0), soonest
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -86,7 +101,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 		want := k.o.Newest.Current()
 		if !k.wants(want) {
-			wait = slowest
+			wait, pause = slowest, soonest
 			continue
 		}
 		if err := k.fetch(ctx, want); err != nil {
@@ -94,10 +109,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 				return nil
 			}
 			k.o.Logger.Warn("could not take the new catalog, keeping the one in use", "commit", want.Commit, "err", err)
-			wait = min(max(2*wait, 500*time.Millisecond), slowest)
+			wait, pause = pause, min(2*pause, slowest)
 			continue
 		}
-		wait = slowest
+		wait, pause = slowest, soonest
 	}
 }
 
@@ -112,22 +127,55 @@ func (k *Keeper) wants(a definition.Announcement) bool {
 		a.Seq == c.Revision.Seq && a.Digest > c.Revision.Digest
 }
 
-// fetch asks the coordinators in turn for the announced body.
+// fetch asks the coordinators for the announced body: one after the other, and
+// the next as well when one is silent.
 func (k *Keeper) fetch(ctx context.Context, a definition.Announcement) error {
 	bases := k.o.Coordinators()
 	if len(bases) == 0 {
 		return errors.New("no live coordinator announces an HTTP address; the gossip shows agents only")
 	}
+	type answer struct {
+		body []byte
+		err  error
+	}
+	answers := make(chan answer, len(bases))
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	next, pending := 0, 0
+	ask := func() {
+		if next == len(bases) {
+			return
+		}
+		base := bases[next]
+		next++
+		pending++
+		asked.Go(func() {
+			body, err := k.get(ctx, base, a.Digest)
+			answers <- answer{body, err}
+		})
+	}
 	var errs []error
-	for _, base := range bases {
-		body, err := k.get(ctx, base, a.Digest)
-		if err == nil {
-			err = k.use(body, a.Digest)
+	for ask(); pending > 0; {
+		silent := time.NewTimer(patient)
+		select {
+		case <-silent.C:
+			ask()
+			continue
+		case got := <-answers:
+			silent.Stop()
+			pending--
+			if got.err == nil {
+				got.err = k.use(got.body, a.Digest, a.Seq)
+			}
+			if got.err == nil {
+				k.keep(got.body, a.Digest)
+				return nil
+			}
+			errs = append(errs, got.err)
+			ask()
 		}
-		if err == nil {
-			return k.keep(body)
-		}
-		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -149,26 +197,29 @@ func (k *Keeper) get(ctx context.Context, base, digest string) ([]byte, error) {
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("asking for the catalog at %s: want HTTP 200, got %s", address, res.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(res.Body, k.o.MaxBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalog from %s: %w", address, err)
 	}
-	if len(body) > MaxBody {
-		return nil, fmt.Errorf("the catalog at %s is larger than %d bytes", address, MaxBody)
+	if int64(len(body)) > k.o.MaxBody {
+		return nil, fmt.Errorf("the catalog at %s is larger than %d bytes", address, k.o.MaxBody)
 	}
 	return body, nil
 }
 
-// use verifies and compiles body and takes it into use. A wanted digest of ""
-// skips the comparison: the cache was verified when it was written.
-func (k *Keeper) use(body []byte, digest string) error {
+// use verifies and compiles body and takes it into use. A seq of 0 is any.
+func (k *Keeper) use(body []byte, digest string, seq uint64) error {
 	sum := sha256.Sum256(body)
-	if got := hex.EncodeToString(sum[:]); digest != "" && got != digest {
+	if got := hex.EncodeToString(sum[:]); got != digest {
 		return fmt.Errorf("verifying the catalog: want SHA-256 %s, got %s", digest, got)
 	}
 	rev, files, err := definition.Unpack(body)
 	if err != nil {
 		return fmt.Errorf("unpacking the catalog: %w", err)
+	}
+	if seq != 0 && rev.Seq != seq {
+		// An old body under a new number would take the fleet back.
+		return fmt.Errorf("verifying the catalog: want revision %d as announced, got revision %d", seq, rev.Seq)
 	}
 	c, err := definition.Compile(rev, files, k.o.Kinds)
 	if err != nil {
@@ -178,49 +229,6 @@ func (k *Keeper) use(body []byte, digest string) error {
 	k.o.Logger.Info("catalog in use", "commit", rev.Commit, "seq", rev.Seq, "services", len(c.Services))
 	if k.o.OnChange != nil {
 		k.o.OnChange(c)
-	}
-	return nil
-}
-
-// keep writes the body durably beside the old one and swaps them. An agent that
-// cannot write its cache still runs; it only cannot restart alone.
-func (k *Keeper) keep(body []byte) error {
-	if err := writeDurably(k.path(), body); err != nil {
-		k.o.Logger.Warn("could not cache the catalog; without a coordinator this agent cannot restart with it", "err", err)
-	}
-	return nil
-}
-
-// writeDurably replaces path by data so that a crash leaves the old or the new.
-func writeDurably(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".catalog-*")
-	if err != nil {
-		return fmt.Errorf("making a temporary file beside %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", f.Name(), err)
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("replacing %s: %w", path, err)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("opening the folder of %s: %w", path, err)
-	}
-	defer dir.Close()
-	if err = dir.Sync(); err != nil {
-		return fmt.Errorf("syncing the folder of %s: %w", path, err)
 	}
 	return nil
 }
