@@ -246,10 +246,10 @@ func (m *boxModule) http(a aim) {
 	m.status()
 	m.matches()
 	if in.take("fail_if_ssl").true() {
-		m.p.expects(place{m.src.Name, in.line("fail_if_ssl")}, m.what("fail_if_ssl"), "url startsWith 'http://'")
+		m.expects(m.p, place{m.src.Name, in.line("fail_if_ssl")}, m.what("fail_if_ssl"), "url startsWith 'http://'")
 	}
 	if in.take("fail_if_not_ssl").true() {
-		m.p.expects(place{m.src.Name, in.line("fail_if_not_ssl")}, m.what("fail_if_not_ssl"), "url startsWith 'https://'")
+		m.expects(m.p, place{m.src.Name, in.line("fail_if_not_ssl")}, m.what("fail_if_not_ssl"), "url startsWith 'https://'")
 	}
 	m.tls()
 }
@@ -295,7 +295,7 @@ func (m *boxModule) status() {
 		at = m.place(v)
 	}
 	if v := m.in.take("accept_any_response"); v.true() {
-		m.p.expects(m.place(v), m.what("accept_any_response"), "status > 0")
+		m.expects(m.p, m.place(v), m.what("accept_any_response"), "status > 0")
 		return
 	}
 	var codes []string
@@ -310,7 +310,7 @@ func (m *boxModule) status() {
 		m.left(at, m.what("valid_status_codes"), "want codes such as 200")
 		return
 	}
-	m.p.expects(at, m.what("valid_status_codes"), expr)
+	m.expects(m.p, at, m.what("valid_status_codes"), expr)
 }
 
 // matches reads the regular expressions over body and headers.
@@ -321,7 +321,7 @@ func (m *boxModule) matches() {
 			if key == "fail_if_body_matches_regexp" {
 				expr = "not (" + expr + ")"
 			}
-			m.p.expects(m.place(re), m.what(key), expr)
+			m.expects(m.p, m.place(re), m.what(key), expr)
 		}
 	}
 	for _, key := range []string{"fail_if_header_matches", "fail_if_header_not_matches"} {
@@ -338,7 +338,7 @@ func (m *boxModule) matches() {
 			if missing {
 				expr = field + " == '' or " + expr
 			}
-			m.p.expects(m.place(h), m.what(key), expr)
+			m.expects(m.p, m.place(h), m.what(key), expr)
 		}
 	}
 }

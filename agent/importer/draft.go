@@ -67,7 +67,12 @@ func (t *table) offer(key string, value any, at place, what string) {
 	*t = append(*t, &entry{key: key, value: value, droppable: true, at: at, what: what})
 }
 
-func (p *probeDraft) expects(at place, what, expr string) {
+// expects adds an expectation, unless it holds a secret: expectations name none.
+func (j *job) expects(p *probeDraft, at place, what, expr string) {
+	if j.secrets.in(expr) {
+		j.left(at, what, comparesSecret)
+		return
+	}
 	p.expect = append(p.expect, &condition{at, what, expr})
 }
 
@@ -108,6 +113,10 @@ func (j *job) verify(d *draft) (definition.File, *definition.Catalog, bool) {
 		f := definition.File{Path: "services/" + d.dir + "/" + d.id + ".yaml", Data: text}
 		c, err := definition.Compile(definition.Revision{}, []definition.File{f}, j.Kinds)
 		if err == nil {
+			if j.secrets.in(string(text)) {
+				j.left(d.at, "service "+d.name, "it repeats a secret's value where none can stand; write it by hand")
+				return f, nil, false
+			}
 			return f, c, true
 		}
 		var mistakes definition.Mistakes

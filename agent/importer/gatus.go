@@ -194,6 +194,9 @@ func (j *job) duration(v *value, at place, what string, otherwise time.Duration)
 	return d
 }
 
+// variable matches an environment variable that the source fills in.
+var variable = regexp.MustCompile(`(?:^|[^$])(?:\$\$)*\$\{?[A-Za-z_]`)
+
 var dollar = regexp.MustCompile(`\$\$|\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // dollars is a text as a definition takes it: the source fills environment
@@ -324,17 +327,20 @@ func (g *gatusEndpoint) conditions(w words) {
 	for _, c := range g.f.take("conditions").list() {
 		at, src := place{g.src.Name, c.line}, c.scalar()
 		what := "condition " + src
-		if dollar.MatchString(src) {
+		if variable.MatchString(src) {
 			g.left(at, what, "environment variables are not filled in in expectations; write the value out")
 			continue
 		}
 		status = status || strings.Contains(src, "[STATUS]")
-		expr, why := gatusCondition(src, w)
+		expr, why := gatusCondition(strings.ReplaceAll(src, "$$", "$"), w)
 		switch {
+		case why == comparesSecret:
+			left, _, _ := strings.Cut(src, " ")
+			g.left(at, "condition on "+left, comparesSecret)
 		case why != "":
 			g.left(at, what, "%s", why)
 		case expr != "":
-			g.p.expects(at, what, expr)
+			g.expects(g.p, at, what, expr)
 		}
 	}
 	if !status && g.p.kind == "http" {

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,12 @@ type words struct {
 	days  string
 	rcode string
 }
+
+// comparesSecret says why a condition that holds a secret is left.
+const comparesSecret = "it compares with a secret, and expectations hold none; take one that may be read"
+
+// indexed matches a path that leads through a place in a list.
+var indexed = regexp.MustCompile(`\[[0-9]`)
 
 // operators in the order in which the source looks for them.
 var operators = []string{"==", "!=", "<=", ">=", ">", "<"}
@@ -171,7 +178,7 @@ func compare(a term, op string, b term) (expr, why string) {
 		if (b.text == "true") == (op == "==") {
 			return a.expr + " != nil", ""
 		}
-		if strings.Contains(a.expr, "[") {
+		if indexed.MatchString(a.expr) {
 			return "", "what is absent is understood of names alone, not of places in a list"
 		}
 		return a.expr + " == nil", ""
@@ -194,6 +201,10 @@ func compare(a term, op string, b term) (expr, why string) {
 		return fmt.Sprintf("%s %s %s", a.expr, op, number(b.text)), ""
 	}
 	switch {
+	case equal && a.nature == isText:
+		return fmt.Sprintf("%s %s %s", a.expr, op, text(b.text)), ""
+	case equal && len(b.text) > 3 && !numeric(b.text) && b.text != "true" && b.text != "false" && secretWord(a.expr[strings.LastIndexAny(a.expr, ".[")+1:]):
+		return "", comparesSecret
 	case equal:
 		return equals(a.expr, op, b.text), ""
 	case numeric(b.text):

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -28,20 +29,11 @@ func readJSON(file string, data []byte) (*value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		if err != nil {
-			return nil, r.syntax(err)
-		}
-		return nil, r.at(r.start(), fmt.Sprintf("this is not JSON: want the end of the file, got %v", describe(t)))
+	r.last = int(r.dec.InputOffset())
+	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, r.at(r.start(), "this is not JSON: want the end of the file, got more")
 	}
 	return root, nil
-}
-
-func describe(t json.Token) string {
-	if d, ok := t.(json.Delim); ok {
-		return d.String()
-	}
-	return "another value"
 }
 
 // jsonReader makes values of JSON tokens: without recursion in the decoder, and
@@ -83,7 +75,12 @@ func (r *jsonReader) syntax(err error) error {
 	var at *json.SyntaxError
 	switch {
 	case errors.As(err, &at):
-		return r.at(max(int(at.Offset)-1, 0), "this is not JSON: "+clip(err.Error()))
+		// The decoder counts up to the character, its scanner the character too.
+		offset := int(at.Offset)
+		if offset >= len(r.src) || !strings.Contains(err.Error(), "character '"+string(r.src[offset])+"'") {
+			offset = max(offset-1, 0)
+		}
+		return r.at(offset, "this is not JSON: "+clip(err.Error()))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return r.at(len(r.src), "this is not JSON: the file ends too early")
 	}

@@ -23,9 +23,27 @@ func newVault() *vault { return &vault{byValue: map[string]string{}, names: map[
 func (v *vault) redact(notes []Note) []Note {
 	r := probes.NewRedactor(v.values)
 	for i := range notes {
-		notes[i].What, notes[i].Why = r.Secrets(notes[i].What), r.Secrets(notes[i].Why)
+		for _, s := range []*string{&notes[i].What, &notes[i].Why} {
+			*s = shaped.ReplaceAllString(r.Secrets(*s), probes.Masked)
+		}
 	}
 	return notes
+}
+
+// minSecret is the length from which a value that is repeated elsewhere is taken
+// for the secret, and not for a word.
+const minSecret = 8
+
+var word = regexp.MustCompile(`^[a-z]+$`)
+
+// in reports whether s holds a known secret, or what looks like one.
+func (v *vault) in(s string) bool {
+	for _, value := range v.values {
+		if len(value) >= minSecret && !word.MatchString(value) && strings.Contains(s, value) {
+			return true
+		}
+	}
+	return shaped.MatchString(s)
 }
 
 // own is how definitions name a secret. A source that holds it in its own texts
@@ -100,7 +118,7 @@ var (
 	argSecret  = regexp.MustCompile(`\b([A-Za-z_][\w-]{0,79})\s*:\s*\\"([^"\\]+)\\"`) // inside a text of JSON
 	formSecret = regexp.MustCompile(`(?m)(?:^|&)([^=&\s]{1,80})=([^&\s]+)`)
 	xmlSecret  = regexp.MustCompile(`<(?:[\w-]+:)?([\w.-]{1,80})(?:\s[^<>]*)?>([^<]+)</`)
-	shaped     = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?i:bearer\s+)([A-Za-z0-9._~+/=-]{12,})|\b(?:AKIA|ghp_|gho_|glpat-|xox[abp]-|sk-)[A-Za-z0-9_-]{12,}`)
+	shaped     = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?i:bearer\s+)([A-Za-z0-9._~+/=-]{12,})|\b(?:AKIA|ghp_|gho_|glpat-|xox[abp]-)[A-Za-z0-9_-]{12,}|\bsk-[A-Za-z0-9]{20,}`)
 )
 
 // body takes secrets out of a request's body.
