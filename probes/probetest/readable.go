@@ -15,7 +15,7 @@ var (
 	// words of Latin letters are foreign in a Chinese sentence …
 	latin = regexp.MustCompile(`[A-Za-z_]{2,}`)
 	// … but for these.
-	usual = regexp.MustCompile(`HTTPS?|JSON|APP|IPv[46]|max_body|WebSocket|Ping`)
+	usual = regexp.MustCompile(`HTTPS?|JSON|APP|IPv[46]|max_body|WebSocket|Ping|AIA|OCSP|TLCP`)
 	// prose is English that somebody made up, not data.
 	prose = regexp.MustCompile(`(?i)(^|[ (])(a|an|the|is|are|was|no|not|none|nothing|of|to|it|with|within|after|missing)([ ,;)]|$)`)
 	// date is the form of an instant, which the wording must be able to read.
