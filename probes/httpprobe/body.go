@@ -1,7 +1,7 @@
 package httpprobe
 
 import (
-	"bufio"
+	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
@@ -12,74 +12,97 @@ import (
 	"github.com/gengfu/gengfu/probes"
 )
 
-// readBounded reads and inflates a body, at most limit bytes of it on either
-// side: a body without end or a few bytes that inflate to gigabytes cost no more.
-// cut says that there was more.
-func readBounded(body io.Reader, encoding string, limit int64) (b []byte, cut bool, err error) {
-	wire := &io.LimitedReader{R: body, N: limit + 1}
-	inflated, err := inflate(wire, encoding)
-	if err == nil {
-		b, err = io.ReadAll(io.LimitReader(inflated, limit+1))
+// readBounded reads at most limit bytes of a body, which says that it has
+// length bytes, or -1. cut says that there was more.
+func readBounded(body io.Reader, length, limit int64) (b []byte, cut bool, err error) {
+	size := int64(512)
+	if length >= 0 {
+		size = length
 	}
-	if int64(len(b)) > limit {
-		return b[:limit], true, nil
+	// One byte more than there should be, to meet the end without growing.
+	b = make([]byte, 0, min(size, limit, 1<<20)+1)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):min(int64(cap(b)), limit+1)])
+		b = b[:len(b)+n]
+		if int64(len(b)) > limit {
+			return b[:limit], true, nil
+		}
+		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return b, false, nil
+		}
+		if err != nil {
+			return b, false, err
+		}
 	}
-	if wire.N <= 0 {
-		// Our own bound cut the compressed stream, not the peer.
-		return b, true, nil
-	}
-	return b, false, err
 }
 
-func inflate(r io.Reader, encoding string) (io.Reader, error) {
-	encoding = strings.ToLower(strings.TrimSpace(encoding))
+// maxEncodings bounds how often a body may have been compressed.
+const maxEncodings = 3
+
+// inflate undoes the encodings of a body, the last applied first, with at most
+// limit bytes after each: a few bytes that inflate to gigabytes cost no more.
+// wasCut says that raw ends early, by our own bound and not the peer's.
+func inflate(raw []byte, headers []string, limit int64, wasCut bool) (b []byte, cut bool, err error) {
+	if len(headers) == 0 || len(raw) == 0 {
+		// A reply without a body, such as one to HEAD, has nothing to inflate.
+		return raw, wasCut, nil
+	}
+	var encodings []string
+	for e := range strings.SplitSeq(strings.ToLower(strings.Join(headers, ",")), ",") {
+		if e = strings.TrimSpace(e); e != "" && e != "identity" {
+			encodings = append(encodings, e)
+		}
+	}
+	if len(encodings) > maxEncodings {
+		return nil, false, unsupported(strings.Join(encodings, ", "))
+	}
+	b, cut = raw, wasCut
+	for i := len(encodings) - 1; i >= 0; i-- {
+		var more bool
+		b, more, err = inflateOnce(b, encodings[i], limit)
+		cut = cut || more
+		if err != nil && cut {
+			return b, true, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	return b, cut, nil
+}
+
+func unsupported(encoding string) error {
+	return &probes.Failure{Class: probes.ClassEncoding, Phrase: probes.PhraseCompression, Want: "gzip", Got: probes.Excerpt(encoding)}
+}
+
+func inflateOnce(raw []byte, encoding string, limit int64) (b []byte, cut bool, err error) {
+	from := bytes.NewReader(raw)
+	var r io.Reader
 	switch encoding {
-	case "", "identity":
-		return r, nil
-	case "gzip", "x-gzip", "deflate":
+	case "gzip", "x-gzip":
+		r, err = gzip.NewReader(from)
+	case "deflate":
+		if len(raw) >= 2 && raw[0]&0x0f == 8 && (int(raw[0])<<8|int(raw[1]))%31 == 0 {
+			r, err = zlib.NewReader(from)
+		} else {
+			r = flate.NewReader(from) // some servers send it without its zlib frame
+		}
 	default:
-		return nil, &probes.Failure{Class: probes.ClassEncoding, Phrase: probes.PhraseCompression, Want: "gzip", Got: probes.Excerpt(encoding)}
+		return nil, false, unsupported(encoding)
 	}
-	buffered := bufio.NewReader(r)
-	// A reply without a body, such as one to HEAD, has nothing to inflate.
-	head, err := buffered.Peek(2)
-	if errors.Is(err, io.EOF) && len(head) == 0 {
-		return buffered, nil
+	if err == nil {
+		b, cut, err = readBounded(r, -1, limit)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	var out io.Reader
-	switch {
-	case encoding != "deflate":
-		out, err = gzip.NewReader(buffered)
-	case len(head) == 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0:
-		out, err = zlib.NewReader(buffered)
-	default:
-		// Some servers send deflate without its zlib frame.
-		return flate.NewReader(buffered), nil
-	}
-	if err != nil {
-		return nil, broken(encoding, err)
-	}
-	return checked{out, encoding}, nil
+	return b, cut, broken(encoding, err)
 }
 
-// checked tells a damaged stream from a cut connection.
-type checked struct {
-	io.Reader
-	encoding string
-}
-
-func (c checked) Read(b []byte) (int, error) {
-	n, err := c.Reader.Read(b)
-	return n, broken(c.encoding, err)
-}
-
+// broken tells a damaged stream from a cut connection.
 func broken(encoding string, err error) error {
-	var corrupt flate.CorruptInputError
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, zlib.ErrHeader) || errors.Is(err, zlib.ErrChecksum) || errors.As(err, &corrupt) {
-		return &probes.Failure{Class: probes.ClassEncoding, Phrase: probes.PhraseCompressed, Want: encoding, Got: err.Error()}
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return err
 	}
-	return err
+	return &probes.Failure{Class: probes.ClassEncoding, Phrase: probes.PhraseCompressed, Want: encoding, Got: probes.Excerpt(err.Error())}
 }

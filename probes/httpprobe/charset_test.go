@@ -87,12 +87,12 @@ func TestReadHTML(t *testing.T) {
 		{"comments", "<!-- 系统维护中 -->文", "", "文"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			title, text := readHTML(tt.document)
+			title, text := readHTML(tt.document, true)
 			require.Equal(t, tt.title, title)
 			require.Equal(t, tt.text, text)
 		})
 	}
-	_, text := readHTML(strings.Repeat("<div>", 200_000) + strings.Repeat("文字 ", 100_000))
+	_, text := readHTML(strings.Repeat("<div>", 200_000) + strings.Repeat("文字 ", 100_000), true)
 	require.LessOrEqual(t, len(text), maxText)
 }
 
@@ -103,7 +103,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, declared string, cut bool) {
 		d := decodeText(body, declared, cut)
 		require.True(t, utf8.ValidString(d.text))
-		title, text := readHTML(d.text)
+		title, text := readHTML(d.text, true)
 		require.True(t, utf8.ValidString(title) && utf8.ValidString(text))
 		require.LessOrEqual(t, len(title), maxTitle)
 		require.LessOrEqual(t, len(text), maxText)

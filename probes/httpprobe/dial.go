@@ -25,6 +25,7 @@ type link struct {
 	ip       string
 	tlsUntil time.Time
 	state    tls.ConnectionState
+	proxied  bool // it leads to a proxy that takes whole addresses
 }
 
 // open resolves, connects and shakes hands, each a phase of its own. The link
@@ -90,7 +91,7 @@ func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string) (lin
 		h.time.Connect += h.phase(ctx, "connect", start, err,
 			probes.Attr{Key: "network.peer.address", Value: addr.String()}, probes.Attr{Key: "network.peer.port", Value: port})
 		if err == nil {
-			if h.redirects == 0 {
+			if !h.ask.led {
 				h.region = regionOf(addr)
 			}
 			return link{Conn: conn, ip: addr.String()}, nil

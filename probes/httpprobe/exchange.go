@@ -6,19 +6,22 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
 )
 
-// reply is what a run got, complete or not.
+// maxHead bounds the head of a reply, in bytes.
+const maxHead = 256 << 10
+
+// reply is what a step got, complete or not.
 type reply struct {
+	of        *step
 	ask       ask
 	status    int // 0 when none came
+	proto     string
 	header    http.Header
 	body      []byte // decompressed
 	cut       bool   // the body is longer than max_body
@@ -26,40 +29,44 @@ type reply struct {
 	tlsUntil  time.Time
 	time      probes.Timings
 	redirects int
-	step      string // the last step's name
-	region    region // of the address that the first request went to
+	span      string // the name of the last request's span
+	read      *page  // the reply as text, once it was read
 }
 
 // hop is one request over one fresh connection.
 type hop struct {
-	*run
+	*session
 	*reply
 	ask ask
 }
 
-// errStopped says that the run was called off, which is nobody's failure.
-var errStopped = errors.New("the run was stopped before it ended")
-
-// exchange sends the request and follows redirects. A *probes.Failure is about
-// the service; the error is about this agent.
-func (r *run) exchange(ctx context.Context) (*reply, *probes.Failure, error) {
-	start := time.Now()
-	out := &reply{}
-	seen := map[string]bool{}
-	next := r.first()
+// exchange sends a step's request and follows redirects. A *probes.Failure is
+// about the service; the error is about this agent.
+func (s *session) exchange(ctx context.Context, st *step) (*reply, *probes.Failure, error) {
+	out := &reply{of: st, span: "request"}
+	defer func() { s.at = out.ask.url }()
 	var failure *probes.Failure
+	next, err := st.plan.ask(s)
+	switch {
+	case errors.As(err, &failure):
+		return out, failure, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	var seen map[string]bool
+	if st.plan.follow > 0 {
+		seen = map[string]bool{}
+	}
 	for {
-		out.step = "request"
-		if out.redirects > 0 {
-			out.step = fmt.Sprintf("redirect %d", out.redirects)
-		}
-		h := &hop{run: r, reply: out, ask: next}
+		h := &hop{session: s, reply: out, ask: next}
 		out.ask = next
 		var location string
-		err := r.env.Record.Step(ctx, out.step, func(ctx context.Context) error {
-			// A page that sets a cookie and redirects to itself is no loop: the
-			// cookie differs.
-			seen[h.state(h.ask)] = true
+		err := s.env.Record.Step(ctx, out.span, func(ctx context.Context) error {
+			if seen != nil {
+				// A page that sets a cookie and redirects to itself is no loop: the
+				// cookie differs.
+				seen[s.state(h.ask)] = true
+			}
 			var err error
 			if location, err = h.do(ctx); err != nil || location == "" {
 				return err
@@ -68,15 +75,27 @@ func (r *run) exchange(ctx context.Context) (*reply, *probes.Failure, error) {
 			return err
 		})
 		switch {
-		case errors.Is(err, errStopped):
-			return nil, nil, err
-		case err != nil && !errors.As(err, &failure):
+		case err != nil && !errors.As(err, &failure), errors.Is(err, errStopped):
 			return nil, nil, err
 		case err != nil, location == "":
-			out.time.Total = time.Since(start)
+			out.time.Total = total(out.time)
+			s.spent = sum(s.spent, out.time)
 			return out, failure, nil
 		}
 		out.redirects++
+		out.span = "redirect " + strconv.Itoa(out.redirects)
+	}
+}
+
+// total is what a user waited: the phases, and nothing of this agent's own.
+func total(t probes.Timings) time.Duration {
+	return t.DNS + t.Connect + t.TLS + t.Request + t.FirstByte + t.Body
+}
+
+func sum(a, b probes.Timings) probes.Timings {
+	return probes.Timings{
+		DNS: a.DNS + b.DNS, Connect: a.Connect + b.Connect, TLS: a.TLS + b.TLS, Request: a.Request + b.Request,
+		FirstByte: a.FirstByte + b.FirstByte, Body: a.Body + b.Body, Total: a.Total + b.Total,
 	}
 }
 
@@ -85,8 +104,9 @@ func (h *hop) redirected(location string, seen map[string]bool) (ask, error) {
 	refuse := func(phrase probes.Phrase, want string) (ask, error) {
 		return ask{}, &probes.Failure{Class: probes.ClassRedirect, Phrase: phrase, Want: want, Got: probes.Excerpt(h.redact.Text(location))}
 	}
-	if h.redirects >= h.follow {
-		return refuse(probes.PhraseRedirects, strconv.Itoa(h.follow))
+	follow := h.of.plan.follow
+	if h.redirects >= follow {
+		return refuse(probes.PhraseRedirects, strconv.Itoa(follow))
 	}
 	next, why := h.next(h.ask, h.status, location)
 	switch {
@@ -98,21 +118,20 @@ func (h *hop) redirected(location string, seen map[string]bool) (ask, error) {
 	return next, nil
 }
 
-func (h *hop) state(a ask) string {
-	var b strings.Builder
-	b.WriteString(a.method + " " + a.url.String())
-	for _, c := range h.jar.Cookies(a.url) {
-		b.WriteString("\n" + c.Name + "=" + c.Value)
+func (s *session) state(a ask) string {
+	state := a.method + " " + a.address
+	for _, c := range s.cookies(false).Cookies(a.url) {
+		state += "\n" + c.Name + "=" + c.Value
 	}
-	return b.String()
+	return state
 }
 
 // do sends the hop's request and returns the Location to follow, if any.
 func (h *hop) do(ctx context.Context) (location string, err error) {
-	h.status, h.header, h.body, h.ip, h.tlsUntil = 0, nil, nil, "", time.Time{}
+	h.status, h.proto, h.header, h.body, h.ip, h.tlsUntil = 0, "", nil, nil, "", time.Time{}
 	h.env.Record.Annotate(ctx,
 		probes.Attr{Key: "http.request.method", Value: h.ask.method},
-		probes.Attr{Key: "url.full", Value: h.redact.Text(h.ask.url.String())},
+		probes.Attr{Key: "url.full", Value: h.redact.Text(h.ask.address)},
 		probes.Attr{Key: "server.address", Value: h.ask.url.Hostname()})
 	l, err := h.open(ctx)
 	h.ip, h.tlsUntil = l.ip, l.tlsUntil
@@ -120,23 +139,26 @@ func (h *hop) do(ctx context.Context) (location string, err error) {
 		return "", err
 	}
 	defer l.Close()
-	h.env.Record.Annotate(ctx, probes.Attr{Key: "network.peer.address", Value: l.ip})
-	transport := carry(l)
-	defer transport.CloseIdleConnections()
-	resp, first, err := h.roundTrip(ctx, transport)
-	if err != nil {
-		return "", err
+	if l.state.NegotiatedProtocol == "h2" {
+		return h.overH2(ctx, l)
 	}
-	defer resp.Body.Close()
-	h.status, h.header = resp.StatusCode, resp.Header
+	return h.overH1(ctx, l)
+}
+
+// took notes the head of a reply and returns the Location to follow, if any.
+func (h *hop) took(ctx context.Context, resp *http.Response) (location string) {
+	h.status, h.proto, h.header = resp.StatusCode, resp.Proto, resp.Header
 	h.env.Record.Annotate(ctx,
+		probes.Attr{Key: "network.peer.address", Value: h.ip},
 		probes.Attr{Key: "http.response.status_code", Value: resp.StatusCode},
 		probes.Attr{Key: "network.protocol.version", Value: strings.TrimPrefix(resp.Proto, "HTTP/")})
-	h.jar.SetCookies(h.ask.url, resp.Cookies())
-	if to := resp.Header.Get("Location"); to != "" && h.follow > 0 && redirects(resp.StatusCode) {
-		return to, nil
+	if len(resp.Header["Set-Cookie"]) > 0 {
+		h.cookies(true).SetCookies(h.ask.url, resp.Cookies())
 	}
-	return "", h.readBody(ctx, resp, first)
+	if h.of.plan.follow > 0 && redirects(resp.StatusCode) {
+		return resp.Header.Get("Location")
+	}
+	return ""
 }
 
 func redirects(status int) bool {
@@ -147,98 +169,18 @@ func redirects(status int) bool {
 	return false
 }
 
-// carry makes a transport that uses l, once.
-func carry(l link) *http.Transport {
-	var once sync.Once
-	use := func(context.Context, string, string) (conn net.Conn, err error) {
-		err = errors.New("the connection is used up")
-		once.Do(func() { conn, err = l.Conn, nil })
-		return conn, err
+// receive reads the body, whose first byte or the head's came at first. It is
+// inflated after the phase: that is this agent's time.
+func (h *hop) receive(ctx context.Context, resp *http.Response, first time.Time) error {
+	raw, cut, err := readBounded(resp.Body, resp.ContentLength, h.maxBody)
+	end := time.Now()
+	h.time.Body += end.Sub(first)
+	if err == nil {
+		h.body, h.cut, err = inflate(raw, resp.Header["Content-Encoding"], h.maxBody, cut)
+	} else {
+		h.body, h.cut = nil, false
 	}
-	return &http.Transport{
-		DialContext:            use,
-		DialTLSContext:         use,
-		DisableKeepAlives:      true,
-		DisableCompression:     true, // the body is inflated with a bound
-		ForceAttemptHTTP2:      true,
-		MaxResponseHeaderBytes: 256 << 10,
-	}
-}
-
-// marks are the instants of one request, noted by the transport's goroutines.
-type marks struct {
-	mu           sync.Mutex
-	wrote, first time.Time
-}
-
-func (m *marks) set(at *time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if at.IsZero() {
-		*at = time.Now()
-	}
-}
-
-func (m *marks) get() (wrote, first time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.wrote, m.first
-}
-
-// roundTrip sends the request and waits for the reply's head; first is the
-// instant of its first byte.
-func (h *hop) roundTrip(ctx context.Context, transport *http.Transport) (resp *http.Response, first time.Time, err error) {
-	var m marks
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(i httptrace.WroteRequestInfo) {
-			if i.Err == nil {
-				m.set(&m.wrote)
-			}
-		},
-		GotFirstResponseByte: func() { m.set(&m.first) },
-	})
-	req, err := http.NewRequestWithContext(traced, h.ask.method, h.ask.url.String(), h.ask.reader())
-	if err != nil {
-		return nil, first, fmt.Errorf("making the request: %w", err)
-	}
-	req.Header, req.Host = h.ask.headers.Clone(), h.ask.host
-	if h.env.Traceparent != nil {
-		if v := h.env.Traceparent(ctx); v != "" {
-			req.Header.Set("Traceparent", v)
-		}
-	}
-	for _, c := range h.jar.Cookies(h.ask.url) {
-		req.AddCookie(c)
-	}
-	start := time.Now()
-	resp, err = transport.RoundTrip(req)
-	wrote, first := m.get()
-	now := time.Now()
-	if first.IsZero() && err == nil {
-		first = now
-	}
-	switch {
-	case wrote.IsZero() && err != nil:
-		h.phase(ctx, "request", start, err)
-		return nil, first, h.fail(ctx, "request", start, err)
-	case wrote.IsZero() || !first.IsZero() && wrote.After(first):
-		// The reply began before the request was out.
-		wrote = first
-	}
-	h.record(ctx, "request", start, wrote, nil)
-	if err != nil {
-		h.time.FirstByte += h.phase(ctx, "first_byte", wrote, err)
-		return nil, first, h.fail(ctx, "first_byte", wrote, err)
-	}
-	h.record(ctx, "first_byte", wrote, first, nil, probes.Attr{Key: "http.response.status_code", Value: resp.StatusCode})
-	h.time.FirstByte += first.Sub(wrote)
-	return resp, first, nil
-}
-
-func (h *hop) readBody(ctx context.Context, resp *http.Response, first time.Time) error {
-	var err error
-	h.body, h.cut, err = readBounded(resp.Body, resp.Header.Get("Content-Encoding"), h.maxBody)
-	h.time.Body += h.phase(ctx, "body", first, err, probes.Attr{Key: "http.response.body.size", Value: len(h.body)})
+	h.record(ctx, "body", first, end, err, probes.Attr{Key: "http.response.body.size", Value: len(h.body)})
 	if err != nil {
 		return h.fail(ctx, "body", first, err)
 	}
@@ -284,7 +226,7 @@ func (h *hop) explain(ctx context.Context, phase string, lasted time.Duration, e
 		f = probes.TimedOut(phase, peer, lasted)
 	case errors.Is(err, errNoIntermediate):
 		f.Phrase = probes.PhraseCertChain
-	case strings.Contains(err.Error(), "malformed HTTP"):
+	case errors.As(err, new(notHTTP)):
 		f.Phrase = probes.PhraseNotHTTP // something else speaks there
 	}
 	f.Class = class
@@ -295,17 +237,37 @@ func (h *hop) explain(ctx context.Context, phase string, lasted time.Duration, e
 func classOf(ctx context.Context, phase string, err error) probes.Class {
 	class := probes.Classify(err)
 	switch {
+	case errors.As(err, new(*probes.Failure)):
+		return class
 	case class == probes.ClassDNS, phase == "dns":
 		return probes.ClassDNS
 	case ctx.Err() != nil:
 		return probes.ClassTimeout
+	case errors.As(err, new(notHTTP)):
+		return probes.ClassContent // something else than HTTP speaks there
 	case class != probes.ClassConnect || phase == "connect":
 		return class
 	case phase == "tls":
 		return probes.ClassTLS
-	case strings.Contains(err.Error(), "malformed HTTP"):
-		return probes.ClassContent // something else than HTTP speaks there
 	}
 	// The connection stood; whatever ended it, ended it.
 	return probes.ClassReset
+}
+
+// notHTTP is the error of a reply whose head makes no sense.
+type notHTTP struct{ err error }
+
+func (n notHTTP) Error() string { return n.err.Error() }
+func (n notHTTP) Unwrap() error { return n.err }
+
+// headError tells a head that makes no sense from a connection that ended.
+func headError(err error) error {
+	if strings.Contains(err.Error(), "malformed") || probes.Classify(err) == probes.ClassConnect && !errors.As(err, new(net.Error)) {
+		return notHTTP{err}
+	}
+	return err
+}
+
+func errHeadLong() error {
+	return &probes.Failure{Class: probes.ClassContent, Phrase: probes.PhraseHeadLong, Want: fmt.Sprint(maxHead)}
 }

@@ -104,12 +104,12 @@ func (l allowance) host(name string) bool {
 	})
 }
 
-// admit says whether the hop may connect to addr. The first request may go
-// where the definition says, and fixes the region; each redirect is judged by
+// admit says whether the hop may connect to addr. A request may go where
+// the definition says, and fixes the region; one that a reply led to is judged by
 // the address that is dialled, so that a name which resolves anew to another
 // place changes nothing.
 func (h *hop) admit(addr netip.Addr) *probes.Failure {
-	if h.redirects == 0 || h.allow.host(h.ask.url.Hostname()) || h.allow.addr(addr) {
+	if !h.ask.led || h.allow.host(h.ask.url.Hostname()) || h.allow.addr(addr) {
 		return nil
 	}
 	switch r := regionOf(addr); r {

@@ -59,12 +59,19 @@ type reader struct {
 	depth       int    // and that many elements of its name
 }
 
-// readHTML returns the title and the visible text of a document. It runs no
-// script and knows no style sheet, only hidden attributes and inline styles.
-func readHTML(document string) (title, text string) {
+// titleWithin is where a title is looked for when nobody asks for the text, in bytes.
+const titleWithin = 16 << 10
+
+// readHTML returns the title of a document and, where it is wanted, the visible
+// text. It runs no script and knows no style sheet, only hidden attributes and
+// inline styles.
+func readHTML(document string, wanted bool) (title, text string) {
 	var r reader
+	if !wanted {
+		document = clip(document, titleWithin)
+	}
 	z := html.NewTokenizer(strings.NewReader(document))
-	for r.text.Len() < maxText {
+	for r.text.Len() < maxText && (wanted || !r.titled) {
 		switch z.Next() {
 		case html.ErrorToken:
 			return r.done()

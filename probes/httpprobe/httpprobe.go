@@ -1,10 +1,12 @@
-// Package httpprobe sends one HTTP request over a fresh connection, follows its
-// redirects and judges the reply as the public would see it: network phases,
-// certificate, page, status, business code, charset and expectations.
+// Package httpprobe sends HTTP requests, one or a flow of several, each over a
+// fresh connection, follows their redirects and judges the replies as the public
+// would see them: network phases, certificate, page, status, business code,
+// charset, schema, content and expectations.
 package httpprobe
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/expect"
@@ -13,35 +15,62 @@ import (
 // Kind is the kind "http".
 var Kind = probes.Kind{
 	Name:   "http",
-	Doc:    "sends one HTTP request and judges the reply",
+	Doc:    "sends one HTTP request, or several that build on each other, and judges the replies",
 	Decode: decode,
 }
 
 // prober is one probe's definition, decoded and checked.
 type prober struct {
-	request  request
-	follow   int // how many redirects are followed
-	allow    allowance
-	expect   []*expect.Expr
+	steps    []*step
+	flow     bool           // written as steps, each of which is a span of its own
+	expect   []*expect.Expr // of a flow as a whole, over its last reply
 	warn     []*expect.Expr
-	business *envelope
+	uses     map[string]bool // the fields that these two speak of
+	allow    allowance
 	charset  string   // overrides what the reply declares
 	rules    bool     // page rules apply
 	rulesOff []string // but not these
 	caFile   string
-	maxBody  int64 // bytes, on the wire and decompressed alike
-	uses     map[string]bool
+	maxBody  int64    // bytes, on the wire and decompressed alike
+	secrets  []string // names of all that the definition uses
+}
+
+// step is one request with what is expected of its reply.
+type step struct {
+	name     string // of its span in a flow: "step " and how the definition calls it
+	plan     plan
+	expect   []*expect.Expr
+	warn     []*expect.Expr
+	uses     map[string]bool // the fields that these two speak of
+	business *envelope
 }
 
 // Probe implements probes.Prober.
 func (p *prober) Probe(ctx context.Context, env probes.Env) (probes.Result, error) {
-	r, err := p.prepare(env)
+	secrets, err := p.resolve(env)
 	if err != nil {
 		return probes.Result{}, err
 	}
-	reply, failure, err := r.exchange(ctx)
+	s, err := p.open(env, secrets)
 	if err != nil {
 		return probes.Result{}, err
 	}
-	return r.judge(reply, failure), nil
+	return s.run(ctx)
+}
+
+// resolve asks for every secret before anything is sent. Its errors are this
+// agent's fault.
+func (p *prober) resolve(env probes.Env) (map[string]string, error) {
+	if len(p.secrets) == 0 {
+		return nil, nil
+	}
+	values := make(map[string]string, len(p.secrets))
+	for _, name := range p.secrets {
+		value, err := env.Secret(name)
+		if err != nil {
+			return nil, fmt.Errorf("expanding ${secret:%s}: %w", name, err)
+		}
+		values[name] = value
+	}
+	return values, nil
 }
