@@ -12,6 +12,7 @@ import (
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/expect"
+	"github.com/gengfu/gengfu/probes/pagerules"
 )
 
 // Kind is the kind "browser".
@@ -31,6 +32,7 @@ type prober struct {
 	warn     []*expect.Expr
 	rules    bool
 	rulesOff []string
+	own      []pagerules.Rule
 }
 
 // step is one entry of the definition's steps. Filling in two fields is one

@@ -203,10 +203,18 @@ func TestFaults(t *testing.T) {
 	}{
 		{"500", answer(500, "<p>Internal error, stack trace follows"), "  - see: 个人权益记录", probes.Down, probes.ClassStatus, "", `^步骤「打开 http://\S+/」：返回 HTTP 500 Internal Server Error$`},
 		{"502 without a page", answer(502, ""), "", probes.Down, probes.ClassStatus, "", `^步骤「打开 http://\S+/」：返回 HTTP 502 Bad Gateway$`},
+		{"login instead", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/" {
+				http.Redirect(w, r, "/sso/login?service=x", http.StatusFound)
+				return
+			}
+			_, _ = io.WriteString(w, "<title>统一身份认证</title><p>账号 密码 <button>登录</button>")
+		}, "", probes.Down, probes.ClassRedirect, "", `^跳到了登录页，没有看到要看的页面：《统一身份认证》账号 密码 登录$`},
 		{"404 that is wanted", answer(404, healthy), "expect: ['status == 404']", probes.Up, "", "", ``},
 		{"soft 404", answer(200, "<title>404</title><p>您访问的页面不存在或已删除"), "  - see: 个人权益记录", probes.Down, probes.ClassSoft404, probes.ClassStep, `^页面不存在（却返回 200）：《404》您访问的页面不存在或已删除$`},
 		{"soft 404, nothing to see", answer(200, "<title>404</title><p>您访问的页面不存在或已删除"), "", probes.Down, probes.ClassSoft404, "", ``},
 		{"maintenance", answer(200, "<title>系统维护中</title><h1>系统维护中</h1><p>为给您提供更好的服务，系统正在升级维护，请稍后再试"), "  - see: 个人权益记录", probes.Down, probes.ClassMaintenancePage, probes.ClassStep, `^页面显示系统维护：《系统维护中》为给您提供更好的服务，系统正在升级维护，请稍后再试$`},
+		{"own notice", answer(200, "<title>公告</title><h1>夜间割接</h1>"), "pages: [{name: 割接公告, class: maintenance_page, text: [夜间割接]}]", probes.Down, probes.ClassMaintenancePage, "", `^页面符合规则「割接公告」：《公告》夜间割接$`},
 		{"news of maintenance", answer(200, healthy+"<p>公告：本周六晚系统升级公告</p>"), "  - see: 个人权益记录", probes.Up, "", "", ``},
 		{"wechat only", answer(200, "<title>提示</title><p>请在微信客户端打开链接"), "  - see: 个人权益记录", probes.Unknown, probes.ClassWechatOnly, probes.ClassStep, `^只能在微信客户端中打开：《提示》请在微信客户端打开链接$`},
 		{"GBK that says so", bytesAs("text/html; charset=gbk", gbk), "  - see: 个人权益记录", probes.Up, "", "", ``},

@@ -64,8 +64,8 @@ func (r *run) doubt(res *probes.Result, o probes.Observation) bool {
 	if !r.rules {
 		return false
 	}
-	seen := pagerules.Page{Status: o.Status, Title: o.Title, Text: o.Text, Header: headers(o.Header), URL: o.URL, Expected: r.sawText()}
-	rule, ok := pagerules.Match(seen, r.rulesOff...)
+	seen := pagerules.Page{Status: o.Status, Title: o.Title, Text: o.Text, Header: headers(o.Header), URL: o.URL, Asked: r.meant(), Expected: r.sawText()}
+	rule, ok := pagerules.MatchOwn(seen, r.own, r.rulesOff...)
 	if !ok {
 		return false
 	}
@@ -84,6 +84,24 @@ func (r *run) doubt(res *probes.Result, o probes.Observation) bool {
 		res.Findings = append(res.Findings, f.Finding(f.step))
 	}
 	return true
+}
+
+// meant is the address that the page should be at: the one opened last, unless
+// the journey went on from there or an expectation says where it ends.
+func (r *run) meant() string {
+	if r.asks("url") || r.asks("title") {
+		return ""
+	}
+	for _, s := range slices.Backward(r.ready) {
+		switch s.op {
+		case probes.OpOpen:
+			return r.asked
+		case probes.OpSee, probes.OpNotSee:
+		default:
+			return ""
+		}
+	}
+	return ""
 }
 
 func headers(h map[string]string) map[string][]string {

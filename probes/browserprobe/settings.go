@@ -33,6 +33,7 @@ type settings struct {
 	Expect      []string           `yaml:"expect"`
 	Warn        []string           `yaml:"warn"`
 	Rules       ruleSet            `yaml:"rules"`
+	Pages       []pagerules.Own    `yaml:"pages"`
 }
 
 // value is what stands after an operation: a text, or pairs in the order in
@@ -99,6 +100,14 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		warn:     c.compile("warn", d.Warn),
 		rules:    !d.Rules.off,
 		rulesOff: d.Rules.list,
+	}
+	if len(d.Pages) > pagerules.MaxOwn {
+		c.mistake("pages", "want at most %d rules, got %d", pagerules.MaxOwn, len(d.Pages))
+	}
+	for i, o := range d.Pages {
+		p.own = append(p.own, o.Rule(func(key, text string) {
+			c.mistake(strings.TrimSuffix(fmt.Sprintf("pages[%d].%s", i, key), "."), "%s", text)
+		}))
 	}
 	var ok bool
 	if p.device, ok = device(d.Device); !ok {

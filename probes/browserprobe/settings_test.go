@@ -72,6 +72,8 @@ func TestMistakes(t *testing.T) {
 		{"expectation", open + "expect: ['lpc < 4s']", "expect[0]: column 1"},
 		{"warning type", open + "warn: ['status == \"200\"']", "warn[0]: column"},
 		{"rule", open + "rules: [nope]", "rules[0]: want one of"},
+		{"own rule", open + "pages: [{name: 割接, class: maintenance_page}]", "pages[0]: want title, text or url"},
+		{"own rule's class", open + "pages: [{name: 割接, class: down, text: [割接]}]", "pages[0].class: want one of"},
 		{"rules word", open + "rules: perhaps", "rules: want off"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

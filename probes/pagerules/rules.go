@@ -104,8 +104,8 @@ var rules = []Rule{
 		Doc:     "a redirect to a login page, where the definition does not say that this is meant",
 		moved:   true,
 		maxText: 600, need: sure,
-		urls:   []string{"login", "signin", "sign-in", "sso", "passport", "/cas", "logon", "auth", "denglu"},
-		unless: []string{"授权登录", "微信登录中"}, // WeChat's own consent is a step on the way
+		urls:   []string{"login", "signin", "sign-in", "sso", "passport", "/cas", "logon", "/auth", "denglu"},
+		unless: []string{"授权登录", "微信登录", "申请获取以下权限"}, // WeChat's own consent is a step on the way
 		phrases: []phrase{
 			{"登录", 2, 1, false},
 			{"登陆", 2, 1, false},
