@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,6 +24,9 @@ type rule struct {
 	addr    netip.Addr
 }
 
+// pattern is what a rule's name may be: no more than Chromium's rules take.
+var pattern = regexp.MustCompile(`^(\*\.)?[^\s*,=.]+(\.[^\s*,=.]+)*$`)
+
 // Parse reads rules such as "*.rsj.example=127.0.2.1".
 func Parse(list []string) (*Map, error) {
 	m := &Map{}
@@ -35,7 +39,7 @@ func Parse(list []string) (*Map, error) {
 		name, text, ok := strings.Cut(item, "=")
 		addr, err := netip.ParseAddr(strings.TrimSpace(text))
 		name = strings.ToLower(strings.TrimSpace(name))
-		if !ok || err != nil || name == "" || strings.Contains(strings.TrimPrefix(name, "*."), "*") {
+		if !ok || err != nil || addr.Zone() != "" || !pattern.MatchString(name) {
 			errs = append(errs, fmt.Errorf("host rule: want NAME=ADDRESS or *.NAME=ADDRESS, got %q", item))
 			continue
 		}
@@ -112,7 +116,7 @@ func (m *Map) answer(ctx context.Context, q *dns.Msg, network, server string) *d
 	if !slices.Contains([]string{"udp", "tcp"}, client.Net) {
 		client.Net = "udp"
 	}
-	r, _, err := client.ExchangeContext(ctx, q, server)
+	r, err := exchange(ctx, client, q, server)
 	if err != nil {
 		r = new(dns.Msg)
 		r.SetRcode(q, dns.RcodeServerFailure)
@@ -120,9 +124,26 @@ func (m *Map) answer(ctx context.Context, q *dns.Msg, network, server string) *d
 	return r
 }
 
+// exchange asks server and gives up when ctx ends, not only at its deadline.
+func exchange(ctx context.Context, client *dns.Client, q *dns.Msg, server string) (*dns.Msg, error) {
+	conn, err := client.DialContext(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("reaching the name server %s: %w", server, err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	r, _, err := client.ExchangeWithConnContext(ctx, q, conn)
+	if err != nil {
+		return nil, fmt.Errorf("asking the name server %s: %w", server, err)
+	}
+	return r, nil
+}
+
 func mapped(q *dns.Msg, addr netip.Addr) *dns.Msg {
 	r := new(dns.Msg)
 	r.SetReply(q)
+	r.RecursionAvailable = true // or an empty answer reads as a referral, not as "no such address"
 	head := dns.RR_Header{Name: q.Question[0].Name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 60}
 	switch {
 	case q.Question[0].Qtype == dns.TypeA && addr.Is4():
