@@ -9,10 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gengfu/gengfu/coordinator/alert"
@@ -29,12 +26,12 @@ type Reader interface {
 	Overview(ctx context.Context) (view.Overview, error)
 	Services(ctx context.Context) ([]view.ServiceRow, error)
 	Service(ctx context.Context, id string) (view.Service, error)
-	Runs(ctx context.Context, key probes.Key, from, to time.Time, limit int) ([]view.RunRow, error)
+	Runs(ctx context.Context, key probes.Key, from, to time.Time, after view.Place, limit int) ([]view.RunRow, error)
 	Run(ctx context.Context, traceID string) (view.Run, error)
 	Availability(ctx context.Context, service string, from, to time.Time) (view.Figure, error)
 	Incidents(ctx context.Context, f view.IncidentFilter) ([]incident.Incident, error)
 	Incident(ctx context.Context, id string) (view.Incident, error)
-	Alerts(ctx context.Context) ([]alert.Delivery, error)
+	AlertsBefore(ctx context.Context, before int64, limit int) ([]alert.Delivery, error)
 	Agents(ctx context.Context) ([]view.Agent, error)
 	CatalogState(ctx context.Context) (view.CatalogState, error)
 	Catalog() *definition.Catalog
@@ -73,43 +70,6 @@ type Options struct {
 
 type server struct{ Options }
 
-// Register adds the people's part of the API to mux.
-func Register(mux *http.ServeMux, o Options) {
-	s := &server{o}
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /api/v1/overview":                      s.overview,
-		"GET /api/v1/services":                      s.services,
-		"GET /api/v1/services/{id}":                 s.service,
-		"GET /api/v1/probes/{service}/{probe}/runs": s.runs,
-		"GET /api/v1/runs/{trace_id}":               s.run,
-		"GET /api/v1/availability":                  s.availability,
-		"GET /api/v1/incidents":                     s.incidents,
-		"GET /api/v1/incidents/{id}":                s.incident,
-		"POST /api/v1/incidents/{id}/ack":           s.ack,
-		"POST /api/v1/incidents/{id}/notes":         s.note,
-		"GET /api/v1/alerts":                        s.alerts,
-		"GET /api/v1/silences":                      s.silences,
-		"GET /api/v1/agents":                        s.agents,
-		"GET /api/v1/catalog":                       s.catalog,
-		"GET /api/v1/records":                       s.records,
-		"GET /api/v1/records/{file}":                s.record,
-		"GET /api/v1/evidence/{sha256}":             s.evidence,
-		"GET /api/v1/events":                        s.events,
-		"GET /api/openapi.json":                     s.openapi,
-	} {
-		mux.Handle(pattern, s.handle(h))
-	}
-}
-
-// RegisterMachines adds the doors that machines use with tokens of their own:
-// agents with the fleet's token, the Git server with its webhook's.
-func RegisterMachines(mux *http.ServeMux, o Options) {
-	s := &server{o}
-	mux.Handle("GET /api/v1/catalog/{digest}", s.handle(s.member(s.catalogBody)))
-	mux.Handle("PUT /api/v1/evidence/{sha256}", o.Evidence)
-	mux.Handle("POST /api/v1/catalog/poll", s.handle(s.poll))
-}
-
 // Problem is an RFC 9457 answer.
 type Problem struct {
 	Type   string `json:"type"`
@@ -118,37 +78,24 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// badRequest is an error whose text may be shown: it speaks of the request.
-type badRequest struct{ text string }
-
-func (e badRequest) Error() string { return e.text }
-
-func (s *server) handle(h func(http.ResponseWriter, *http.Request) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := h(w, r)
-		var bad badRequest
-		switch {
-		case err == nil:
-		case errors.As(err, &bad):
-			writeProblem(w, http.StatusBadRequest, "请求有误", bad.text)
-		case errors.Is(err, errUnauthorized):
-			w.Header().Set("WWW-Authenticate", `Bearer realm="gengfu"`)
-			writeProblem(w, http.StatusUnauthorized, "需要令牌", err.Error())
-		case errors.Is(err, view.ErrNotFound):
-			writeProblem(w, http.StatusNotFound, "没有找到", "")
-		case r.Context().Err() != nil: // the client went away: nobody reads an answer
-		default:
-			s.Logger.Error("answering failed", "method", r.Method, "path", r.URL.Path, "err", err)
-			writeProblem(w, http.StatusInternalServerError, "服务器内部错误", "详情见协调器日志")
-		}
-	})
-}
-
-func writeProblem(w http.ResponseWriter, status int, title, detail string) {
+// WriteProblem answers an error as RFC 9457 wants it.
+func WriteProblem(w http.ResponseWriter, status int, title, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	// The client may be gone; there is nobody left to tell.
 	_ = json.NewEncoder(w).Encode(Problem{Type: "about:blank", Title: title, Status: status, Detail: detail})
+}
+
+// errGone says that an answer could not be written: its reader went away, or is
+// too slow. There is nobody to tell.
+var errGone = errors.New("the client is gone")
+
+func send(w http.ResponseWriter, body []byte) error {
+	if _, err := w.Write(body); err != nil {
+		return fmt.Errorf("writing the answer: %w: %w", errGone, err)
+	}
+	return nil
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {
@@ -158,24 +105,7 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, err = w.Write(append(body, '\n'))
-	if err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
-	}
-	return nil
-}
-
-// list is a page of a longer list.
-type list[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty"` // the cursor of the following page
-}
-
-func page[T any](items []T, next string) list[T] {
-	if items == nil {
-		items = []T{}
-	}
-	return list[T]{Items: items, Next: next}
+	return send(w, append(body, '\n'))
 }
 
 func (s *server) overview(w http.ResponseWriter, r *http.Request) error {
@@ -191,7 +121,7 @@ func (s *server) services(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, page(v, ""))
+	return writeJSON(w, whole(v))
 }
 
 func (s *server) service(w http.ResponseWriter, r *http.Request) error {
@@ -200,67 +130,6 @@ func (s *server) service(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, v)
-}
-
-// limit reads ?limit=, from 1 to most.
-func limit(r *http.Request, usual, most int) (int, error) {
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return usual, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, badRequest{fmt.Sprintf("limit: want a number from 1 to %d, got %q", most, text)}
-	}
-	return n, nil
-}
-
-// instant reads an RFC 3339 time or a day of Asia/Shanghai from the query.
-func instant(r *http.Request, name string, usual time.Time) (time.Time, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return usual, nil
-	}
-	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return t, nil
-	}
-	from, _, err := calendar.ParseDay(text)
-	if err != nil {
-		return time.Time{}, badRequest{fmt.Sprintf("%s: want RFC 3339 such as 2026-11-25T08:00:00+08:00 or a day such as 2026-11-25, got %q", name, text)}
-	}
-	return from, nil
-}
-
-func (s *server) runs(w http.ResponseWriter, r *http.Request) error {
-	n, err := limit(r, 100, 1000)
-	if err != nil {
-		return err
-	}
-	now := s.Now()
-	from, err := instant(r, "from", now.AddDate(0, 0, -7))
-	if err != nil {
-		return err
-	}
-	to, err := instant(r, "to", now.Add(time.Minute))
-	if err != nil {
-		return err
-	}
-	// The cursor is the start of the last run shown, to the nanosecond.
-	if before, err := instant(r, "cursor", to); err != nil {
-		return err
-	} else if before.Before(to) {
-		to = before
-	}
-	key := probes.Key{Service: r.PathValue("service"), Probe: r.PathValue("probe")}
-	rows, err := s.Reader.Runs(r.Context(), key, from, to, n)
-	if err != nil {
-		return err
-	}
-	next := ""
-	if len(rows) == n {
-		next = rows[n-1].Slot.UTC().Format(time.RFC3339Nano)
-	}
-	return writeJSON(w, page(rows, next))
 }
 
 func (s *server) run(w http.ResponseWriter, r *http.Request) error {
@@ -293,7 +162,7 @@ func (s *server) availability(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !from.Before(to) || to.Sub(from) > 92*24*time.Hour {
-		return badRequest{fmt.Sprintf("from, to: want a stretch of at most 92 days, got %s to %s", from.Format(time.RFC3339), to.Format(time.RFC3339))}
+		return badRequest("from, to: want a stretch of at most 92 days, got %s to %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
 	}
 	only := r.URL.Query().Get("service")
 	rows := []availabilityRow{}
@@ -312,31 +181,7 @@ func (s *server) availability(w http.ResponseWriter, r *http.Request) error {
 	if only != "" && len(rows) == 0 {
 		return view.ErrNotFound
 	}
-	return writeJSON(w, page(rows, ""))
-}
-
-func (s *server) incidents(w http.ResponseWriter, r *http.Request) error {
-	n, err := limit(r, 100, 500)
-	if err != nil {
-		return err
-	}
-	q := r.URL.Query()
-	f := view.IncidentFilter{Service: q.Get("service"), OpenOnly: q.Get("open") == "true", Limit: n, Before: q.Get("cursor")}
-	if f.From, err = instant(r, "from", time.Time{}); err != nil {
-		return err
-	}
-	if f.To, err = instant(r, "to", time.Time{}); err != nil {
-		return err
-	}
-	items, err := s.Reader.Incidents(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	next := ""
-	if len(items) == n {
-		next = items[n-1].ID
-	}
-	return writeJSON(w, page(items, next))
+	return writeJSON(w, whole(rows))
 }
 
 func (s *server) incident(w http.ResponseWriter, r *http.Request) error {
@@ -345,61 +190,6 @@ func (s *server) incident(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, v)
-}
-
-// said is the body of what a person does to an incident.
-type said struct {
-	By   string `json:"by"`
-	Text string `json:"text"`
-}
-
-func readSaid(r *http.Request) (said, error) {
-	var v said
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		return v, badRequest{fmt.Sprintf("Content-Type: want application/json, got %q", r.Header.Get("Content-Type"))}
-	}
-	dec := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&v); err != nil {
-		return v, badRequest{"body: want {\"by\": …, \"text\": …}: " + err.Error()}
-	}
-	if strings.TrimSpace(v.By) == "" {
-		return v, badRequest{"by: want the name of the person who acts"}
-	}
-	return v, nil
-}
-
-func (s *server) ack(w http.ResponseWriter, r *http.Request) error {
-	v, err := readSaid(r)
-	if err != nil {
-		return err
-	}
-	if err := s.Writer.Ack(r.Context(), r.PathValue("id"), v.By); err != nil {
-		return err
-	}
-	return s.incident(w, r)
-}
-
-func (s *server) note(w http.ResponseWriter, r *http.Request) error {
-	v, err := readSaid(r)
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(v.Text) == "" {
-		return badRequest{"text: want what is to be noted"}
-	}
-	if err := s.Writer.Note(r.Context(), r.PathValue("id"), v.By, v.Text); err != nil {
-		return err
-	}
-	return s.incident(w, r)
-}
-
-func (s *server) alerts(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.Reader.Alerts(r.Context())
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, page(v, ""))
 }
 
 // silence is one silence of the definitions.
@@ -418,7 +208,7 @@ func (s *server) silences(w http.ResponseWriter, _ *http.Request) error {
 			rows = append(rows, silence(v))
 		}
 	}
-	return writeJSON(w, page(rows, ""))
+	return writeJSON(w, whole(rows))
 }
 
 func (s *server) agents(w http.ResponseWriter, r *http.Request) error {
@@ -426,7 +216,7 @@ func (s *server) agents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, page(v, ""))
+	return writeJSON(w, whole(v))
 }
 
 func (s *server) catalog(w http.ResponseWriter, r *http.Request) error {

@@ -22,19 +22,23 @@ type Hub struct {
 	mu      sync.Mutex
 	clients map[*client]struct{}
 	closed  bool
+	most    int // listeners at once
 	dropped atomic.Uint64
 }
 
 type client struct {
 	events chan Event
-	missed atomic.Bool
+	missed chan struct{} // holds one when events were lost of which it was not told
 }
 
 // maxClients bounds the open live pages of one coordinator.
 const maxClients = 2000
 
+// queue is how many events a listener may be behind before it loses some.
+const queue = 64
+
 // NewHub makes a Hub.
-func NewHub() *Hub { return &Hub{clients: map[*client]struct{}{}} }
+func NewHub() *Hub { return &Hub{clients: map[*client]struct{}{}, most: maxClients} }
 
 // Publish hands e to every listener, without waiting for any.
 func (h *Hub) Publish(e Event) {
@@ -44,7 +48,10 @@ func (h *Hub) Publish(e Event) {
 		select {
 		case c.events <- e:
 		default:
-			c.missed.Store(true)
+			select {
+			case c.missed <- struct{}{}:
+			default:
+			}
 			h.dropped.Add(1)
 		}
 	}
@@ -74,10 +81,10 @@ func (h *Hub) Close() {
 func (h *Hub) join() (*client, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || len(h.clients) >= maxClients {
+	if h.closed || len(h.clients) >= h.most {
 		return nil, false
 	}
-	c := &client{events: make(chan Event, 64)}
+	c := &client{events: make(chan Event, queue), missed: make(chan struct{}, 1)}
 	h.clients[c] = struct{}{}
 	return c, true
 }
@@ -93,7 +100,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	c, ok := s.Events.join()
 	if !ok {
 		w.Header().Set("Retry-After", "10")
-		writeProblem(w, http.StatusServiceUnavailable, "实时连接过多", fmt.Sprintf("最多 %d 个，请稍后重试", maxClients))
+		WriteProblem(w, http.StatusServiceUnavailable, "实时连接过多", fmt.Sprintf("最多 %d 个，请稍后重试", s.Events.most))
 		return nil
 	}
 	defer s.Events.leave(c)
@@ -106,10 +113,20 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		if err := out.SetWriteDeadline(time.Now().Add(15 * time.Second)); err != nil {
 			return fmt.Errorf("bounding the write of an event: %w", err)
 		}
-		if _, err := w.Write([]byte(text)); err != nil {
-			return fmt.Errorf("writing an event: %w", err)
+		if err := send(w, []byte(text)); err != nil {
+			return err
 		}
-		return out.Flush()
+		if err := out.Flush(); err != nil {
+			return fmt.Errorf("writing an event: %w: %w", errGone, err)
+		}
+		return nil
+	}
+	tell := func(e Event) error {
+		body, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("encoding an event: %w", err)
+		}
+		return write(fmt.Sprintf("event: %s\ndata: %s\n\n", e.Kind, body))
 	}
 	if err := write("retry: 2000\n\n"); err != nil {
 		return err
@@ -128,14 +145,12 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 			if !ok {
 				return nil
 			}
-			if c.missed.Swap(false) {
-				e = Event{Kind: "all"}
+			if err := tell(e); err != nil {
+				return err
 			}
-			body, err := json.Marshal(e)
-			if err != nil {
-				return fmt.Errorf("encoding an event: %w", err)
-			}
-			if err := write(fmt.Sprintf("event: %s\ndata: %s\n\n", e.Kind, body)); err != nil {
+		case <-c.missed:
+			// What was lost is not known any more: look at everything again.
+			if err := tell(Event{Kind: "all"}); err != nil {
 				return err
 			}
 		}

@@ -3,7 +3,6 @@ package api
 import (
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -12,19 +11,25 @@ import (
 var errUnauthorized = errors.New("want Authorization: Bearer with the right token")
 
 func bearer(r *http.Request) string {
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return ""
+	}
 	return token
 }
 
-func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+// same compares a token with the one wanted. Where none is wanted none is right.
+func same(got, want string) bool {
+	return want != "" && subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
+}
 
 // member lets only the fleet's members in.
-func (s *server) member(h func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
+func member(h func(*server, http.ResponseWriter, *http.Request) error) func(*server, http.ResponseWriter, *http.Request) error {
+	return func(s *server, w http.ResponseWriter, r *http.Request) error {
 		if !same(bearer(r), s.AgentToken) {
 			return errUnauthorized
 		}
-		return h(w, r)
+		return h(s, w, r)
 	}
 }
 
@@ -34,9 +39,13 @@ func (s *server) catalogBody(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	if _, err := w.Write(body); err != nil {
-		return fmt.Errorf("writing the catalog: %w", err)
-	}
+	return send(w, body)
+}
+
+// putEvidence takes a picture or text from an agent; Options.Evidence checks its
+// token, its size and its hash.
+func (s *server) putEvidence(w http.ResponseWriter, r *http.Request) error {
+	s.Evidence.ServeHTTP(w, r)
 	return nil
 }
 
@@ -70,8 +79,5 @@ func (s *server) evidence(w http.ResponseWriter, r *http.Request) error {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
-	if _, err := w.Write(e.Data); err != nil {
-		return fmt.Errorf("writing evidence: %w", err)
-	}
-	return nil
+	return send(w, e.Data)
 }

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -205,7 +206,15 @@ func (i *Ingest) serveEvidence(w http.ResponseWriter, r *http.Request) {
 		why = &refusal{status: http.StatusServiceUnavailable, text: troubleText}
 	}
 	hints(w, why.status)
-	http.Error(w, why.text, why.status)
+	problem(w, why.status, why.text)
+}
+
+// problem answers as RFC 9457 wants it, like the rest of the API.
+func problem(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/problem+json; charset=utf-8")
+	w.WriteHeader(status)
+	// A client that left is no concern of ours.
+	_ = json.NewEncoder(w).Encode(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": text})
 }
 
 func (i *Ingest) putEvidence(w http.ResponseWriter, r *http.Request) error {

@@ -29,6 +29,13 @@ func (s *Store) Deliveries(ctx context.Context, incidentID string, limit int) ([
 	return list, s.explain("reading deliveries", err)
 }
 
+// DeliveriesBefore lists the deliveries older than the one with this id, 0
+// means all, newest first, at most limit.
+func (s *Store) DeliveriesBefore(ctx context.Context, id int64, limit int) ([]alert.Delivery, error) {
+	list, err := query(ctx, s.read, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2`, id, limit)
+	return list, s.explain("reading deliveries", err)
+}
+
 // Claim takes at most limit pending deliveries that are due at now, oldest
 // first, of each incident and route only the oldest, counts an attempt for each and sets its next attempt to now plus
 // lease: should Finish fail, they come up again then. Should this process die

@@ -26,6 +26,9 @@ type Store interface {
 	Verdicts(ctx context.Context, key probes.Key, from, to time.Time) ([]availability.Slot, error)
 	Due(ctx context.Context, from, to time.Time) ([]availability.Due, error)
 	Runs(ctx context.Context, key probes.Key, from, to time.Time, limit int) ([]probes.Run, error)
+	// RunsBefore goes on in the list of Runs after the run that started then and
+	// has this trace id.
+	RunsBefore(ctx context.Context, key probes.Key, from, started time.Time, traceID string, limit int) ([]probes.Run, error)
 	Run(ctx context.Context, traceID string) (probes.Trace, error)
 	LastGood(ctx context.Context, key probes.Key, before time.Time) (probes.Run, error)
 	AgentRuns(ctx context.Context, since time.Time) ([]AgentRuns, error)
@@ -33,6 +36,8 @@ type Store interface {
 	Incident(ctx context.Context, id string) (incident.Incident, error)
 	Notes(ctx context.Context, id string) ([]incident.Note, error)
 	Deliveries(ctx context.Context, incidentID string, limit int) ([]alert.Delivery, error)
+	// DeliveriesBefore lists deliveries older than the one with this id, 0 means all.
+	DeliveriesBefore(ctx context.Context, id int64, limit int) ([]alert.Delivery, error)
 	Refusal(ctx context.Context) (*Refusal, error)
 }
 

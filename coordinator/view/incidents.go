@@ -3,17 +3,28 @@ package view
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/gengfu/gengfu/coordinator/alert"
+	"github.com/gengfu/gengfu/coordinator/availability"
 	"github.com/gengfu/gengfu/coordinator/incident"
 	"github.com/gengfu/gengfu/probes"
 )
 
-// Incidents lists incidents, newest first.
+// Incidents lists incidents, newest first; ErrCursor where f.Before is none.
 func (b *Builder) Incidents(ctx context.Context, f IncidentFilter) ([]incident.Incident, error) {
+	if f.Before != "" {
+		// Nothing is older than what never was; an empty page would say that there
+		// is no more.
+		if _, err := b.Store.Incident(ctx, f.Before); errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("incident %q: %w", f.Before, ErrCursor)
+		} else if err != nil {
+			return nil, fmt.Errorf("reading incident %s: %w", f.Before, err)
+		}
+	}
 	list, err := b.Store.Incidents(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("reading incidents: %w", err)
@@ -41,31 +52,69 @@ func (b *Builder) Incident(ctx context.Context, id string) (Incident, error) {
 	}
 	out.Clocks = clocks(i, out.Notes, out.Now)
 	for _, key := range i.Probes {
-		to := i.Began.Add(5 * time.Minute)
-		if !i.Open() {
-			to = i.Resolved.Add(2 * time.Minute)
-		}
-		runs, err := b.Store.Runs(ctx, key, i.Began.Add(-5*time.Minute), to, 200)
-		if err != nil {
-			return Incident{}, fmt.Errorf("reading runs of %s: %w", key, err)
-		}
-		for _, r := range runs {
-			out.Runs = append(out.Runs, runRow(r))
+		for _, at := range edges(i) {
+			runs, err := b.Store.Runs(ctx, key, at.From, at.To, maxAround)
+			if err != nil {
+				return Incident{}, fmt.Errorf("reading runs of %s: %w", key, err)
+			}
+			for _, r := range runs {
+				out.Runs = append(out.Runs, runRow(r))
+			}
 		}
 	}
-	slices.SortFunc(out.Runs, func(x, y RunRow) int { return y.Started.Compare(x.Started) })
+	slices.SortFunc(out.Runs, func(x, y RunRow) int {
+		return cmp.Or(y.Started.Compare(x.Started), cmp.Compare(y.TraceID, x.TraceID))
+	})
 	out.Runs = around(out.Runs, i)
 	return out, nil
 }
 
-// around keeps the runs that tell the story: the first twelve of the failure and
-// the last good before it, and those around the recovery. Runs come newest first.
+// maxAround bounds the runs of one probe that are read at an incident's beginning
+// or end: ten minutes of a 10 s probe seen from six vantages.
+const maxAround = 400
+
+// edges are the stretches around an incident's beginning and end.
+func edges(i incident.Incident) []availability.Span {
+	const near = 5 * time.Minute
+	first := availability.Span{From: i.Began.Add(-near), To: i.Began.Add(near)}
+	if i.Open() {
+		return []availability.Span{first}
+	}
+	last := availability.Span{From: i.Resolved.Add(-near), To: i.Resolved.Add(2 * time.Minute)}
+	if !last.From.After(first.To) {
+		return []availability.Span{{From: first.From, To: last.To}}
+	}
+	return []availability.Span{first, last}
+}
+
+// around keeps the runs that tell the story: the last before the failure and the
+// first of it, and those before and after the recovery. Runs come newest first.
 func around(runs []RunRow, i incident.Incident) []RunRow {
-	const keep = 24
+	const keep, before = 24, 2
 	if len(runs) <= keep {
 		return runs
 	}
-	return append(slices.Clone(runs[:keep/2]), runs[len(runs)-keep/2:]...)
+	// since is the index of the oldest run that started at t or later.
+	since := func(t time.Time) int {
+		if n := slices.IndexFunc(runs, func(r RunRow) bool { return r.Started.Before(t) }); n >= 0 {
+			return n - 1
+		}
+		return len(runs) - 1
+	}
+	began, ended := since(i.Began), since(i.Resolved)
+	after := keep/2 - before
+	if i.Open() {
+		after = keep - before
+	}
+	var out []RunRow
+	for k, r := range runs { // the greater k, the older the run
+		first := k > began-after && k <= began+before
+		last := k > ended-before && k <= ended+after
+		if first || last && !i.Open() {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // The contract's limits: solved within 2 hours, answered with a first diagnosis
@@ -100,6 +149,16 @@ func clocks(i incident.Incident, notes []incident.Note, now time.Time) []Clock {
 // Alerts lists the newest deliveries.
 func (b *Builder) Alerts(ctx context.Context) ([]alert.Delivery, error) {
 	list, err := b.Store.Deliveries(ctx, "", 200)
+	if err != nil {
+		return nil, fmt.Errorf("reading deliveries: %w", err)
+	}
+	return list, nil
+}
+
+// AlertsBefore lists deliveries, newest first; only those older than the one with
+// this id when it is not 0. At most limit.
+func (b *Builder) AlertsBefore(ctx context.Context, id int64, limit int) ([]alert.Delivery, error) {
+	list, err := b.Store.DeliveriesBefore(ctx, id, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading deliveries: %w", err)
 	}

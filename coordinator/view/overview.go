@@ -13,10 +13,15 @@ import (
 	"github.com/gengfu/gengfu/probes"
 )
 
+// maxOpen bounds the open incidents of the overview. A service has at most one,
+// so that it is beyond any fleet: a count that stopped at a page's length would
+// be wrong on the day when it matters.
+const maxOpen = 10_000
+
 // Overview answers the first page.
 func (b *Builder) Overview(ctx context.Context) (Overview, error) {
 	now := b.Now()
-	open, err := b.Store.Incidents(ctx, IncidentFilter{OpenOnly: true})
+	open, err := b.Store.Incidents(ctx, IncidentFilter{OpenOnly: true, Limit: maxOpen})
 	if err != nil {
 		return Overview{}, fmt.Errorf("reading open incidents: %w", err)
 	}

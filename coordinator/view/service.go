@@ -10,6 +10,7 @@ import (
 
 	"github.com/gengfu/gengfu/coordinator/availability"
 	"github.com/gengfu/gengfu/coordinator/calendar"
+	"github.com/gengfu/gengfu/coordinator/incident"
 	"github.com/gengfu/gengfu/probes"
 )
 
@@ -30,15 +31,10 @@ func (b *Builder) Service(ctx context.Context, id string) (Service, error) {
 	if err != nil {
 		return Service{}, fmt.Errorf("reading incidents of %s: %w", id, err)
 	}
-	row, err := b.row(ctx, s, latest, incidents, now)
+	open := slices.DeleteFunc(slices.Clone(incidents), func(i incident.Incident) bool { return !i.Open() })
+	row, err := b.row(ctx, s, latest, open, now)
 	if err != nil {
 		return Service{}, err
-	}
-	row.Incident = ""
-	for _, i := range incidents {
-		if i.Open() {
-			row.Incident = i.ID
-		}
 	}
 	out := Service{
 		Now: now, Row: row, Menu: s.Menu, Runbook: s.Runbook, Source: s.Source, Target: s.Target, Incidents: incidents,
@@ -193,9 +189,24 @@ func runRow(r probes.Run) RunRow {
 	return row
 }
 
-// Runs lists a probe's runs in [from, to), newest first.
-func (b *Builder) Runs(ctx context.Context, key probes.Key, from, to time.Time, limit int) ([]RunRow, error) {
-	runs, err := b.Store.Runs(ctx, key, from, to, limit)
+// Place is a run's place in a list of runs, which goes from the newest start to
+// the oldest and, of runs that started together, by trace id downwards. Of no
+// two runs it is the same, so a list can be cut into pages there.
+type Place struct {
+	Started time.Time
+	TraceID string
+}
+
+// Runs lists a probe's runs that started in [from, to), newest first; only those
+// after a place when it is set. At most limit.
+func (b *Builder) Runs(ctx context.Context, key probes.Key, from, to time.Time, after Place, limit int) ([]RunRow, error) {
+	var runs []probes.Run
+	var err error
+	if after.TraceID != "" && after.Started.Before(to) {
+		runs, err = b.Store.RunsBefore(ctx, key, from, after.Started, after.TraceID, limit)
+	} else {
+		runs, err = b.Store.Runs(ctx, key, from, to, limit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading runs of %s: %w", key, err)
 	}

@@ -68,6 +68,7 @@ var neighbours = map[string][]string{
 	"coordinator/store":         {"coordinator/availability", "coordinator/incident", "coordinator/alert", "coordinator/calendar"},
 	"coordinator/view":          {"coordinator/availability", "coordinator/incident", "coordinator/alert", "coordinator/calendar"},
 	"coordinator/api":           {"coordinator/view", "coordinator/incident", "coordinator/alert", "coordinator/record", "coordinator/calendar", "coordinator/availability"},
+	"coordinator/view/viewtest": {"coordinator/view", "coordinator/store", "coordinator/availability", "coordinator/incident", "coordinator/alert"},
 }
 
 func packages(t *testing.T) []pkg {
