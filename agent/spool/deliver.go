@@ -53,6 +53,9 @@ const (
 	batchCount = 512     // traces
 	batchBytes = 1 << 20 // but at least one trace
 	maxWait    = 15 * time.Second
+	// gather is how long traces wait for company, while delivery works: a call
+	// costs more than ten traces in it.
+	gather = 20 * time.Millisecond
 )
 
 // Run delivers until ctx ends: traces and evidence apart, so that neither waits
@@ -71,12 +74,14 @@ func (s *Spool) Run(ctx context.Context, send Sender) error {
 }
 
 func (s *Spool) runTraces(ctx context.Context, send Sender) {
-	p := s.pace("traces", s.newTrace, s.kickTrace)
+	p := s.pace("traces", s.traces.wrote, s.kickTrace)
+	defer s.traces.expect(false)
 	count := batchCount
 	for ctx.Err() == nil {
 		batch, start, end := s.traces.batch(count, batchBytes)
 		if start == end {
 			p.idle(ctx)
+			p.gather(ctx)
 			continue
 		}
 		var err error
@@ -88,6 +93,7 @@ func (s *Spool) runTraces(ctx context.Context, send Sender) {
 		case err == nil:
 			p.good()
 			count = min(2*count, batchCount)
+			s.traces.expect(true)
 		case ctx.Err() != nil:
 			return
 		case errors.As(err, &permanent) && len(batch) > 1:
@@ -98,11 +104,15 @@ func (s *Spool) runTraces(ctx context.Context, send Sender) {
 			s.setAside("otlp", batch[0], err)
 			p.good()
 		default:
+			s.traces.expect(false)
 			p.bad(ctx, err)
 			continue
 		}
 		s.traces.ack(end, time.Now())
 		s.left()
+		if len(batch) < batchCount/2 {
+			p.gather(ctx)
+		}
 	}
 }
 
@@ -164,6 +174,20 @@ func (p *pace) idle(ctx context.Context) {
 	case <-ctx.Done():
 	case <-p.arrived:
 	case <-p.kick:
+	}
+}
+
+// gather waits for more to deliver at once, unless there is trouble: then it has
+// waited long enough.
+func (p *pace) gather(ctx context.Context) {
+	if p.failing != "" {
+		return
+	}
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

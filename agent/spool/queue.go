@@ -23,7 +23,7 @@ type file interface {
 }
 
 // queue is the traces on disk, oldest first. Every record has a sequence number
-// that counts from 0 at opening.
+// that counts from 0 at opening; no number is given twice.
 type queue struct {
 	dir     string // of the segments
 	ackPath string
@@ -31,6 +31,7 @@ type queue struct {
 	segSize int64
 	log     *slog.Logger
 	create  func(path string) (file, error)
+	wrote   chan struct{} // holds one wake-up: there is something to deliver
 
 	// syncMu is held while the active segment is synced or replaced. It is
 	// taken before mu, never after.
@@ -44,17 +45,26 @@ type queue struct {
 	synced  uint64 // records below are durable
 	acked   uint64 // records below are delivered
 	bytes   int64
-	group   *commit // of the records written since the last sync began
+	group   *commit // that the next record joins; nil begins a new one
+	open    []*commit
+	hopeful bool // delivery works, so an acknowledgement is likely sooner than a sync
 	dropped uint64
 	corrupt uint64
 	lastAck time.Time
 }
 
-// commit is shared by the appends that one sync makes durable.
+// commit is shared by appends whose records become safe together: by one sync, or
+// because a coordinator acknowledged them first.
 type commit struct {
-	done bool
-	err  error
+	end   uint64        // the number after its last record
+	ready chan struct{} // closed when they are safe or lost
+	err   error         // of those lost, set before ready is closed
 }
+
+// patience is how long records wait for their acknowledgement, while delivery
+// works, before they are synced all the same: what a coordinator has stored needs
+// no sync here.
+const patience = 200 * time.Millisecond
 
 func createFile(path string) (file, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -66,7 +76,7 @@ func openQueue(dir string, limit int64, log *slog.Logger) (*queue, error) {
 	q := &queue{
 		dir: filepath.Join(dir, "traces"), ackPath: filepath.Join(dir, "ack"),
 		max: limit, segSize: min(max(limit/32, 16<<10), 8<<20),
-		log: log, create: createFile, group: &commit{},
+		log: log, create: createFile, wrote: make(chan struct{}, 1),
 	}
 	ids, err := listSegments(q.dir)
 	if err != nil {
@@ -136,7 +146,8 @@ func readAck(path string) (id uint64, off int64) {
 	return id, off
 }
 
-// append writes one record and returns when it is durable.
+// append writes one record and returns when it is safe: durable here, or
+// acknowledged by a coordinator.
 func (q *queue) append(payload []byte) error {
 	if len(payload) > maxRecord {
 		return fmt.Errorf("want at most %d bytes, got %d", maxRecord, len(payload))
@@ -154,12 +165,18 @@ func (q *queue) append(payload []byte) error {
 		q.mu.Lock()
 	}
 	q.makeRoom(need)
-	g, err := q.write(payload)
+	g, first, err := q.write(payload)
+	patient := q.hopeful
 	q.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return q.commit(g)
+	wake(q.wrote)
+	if first {
+		q.see(g, patient)
+	}
+	<-g.ready
+	return g.err
 }
 
 // mustRoll reports whether a record of that size needs a new segment: it does
@@ -187,7 +204,7 @@ func (q *queue) roll(need int64) error {
 			return fmt.Errorf("syncing a spool segment: %w", err)
 		}
 		q.synced = q.next
-		q.settle(nil)
+		q.settle(q.next, nil)
 		q.seal()
 	}
 	q.makeRoom(need)
@@ -205,7 +222,8 @@ func (q *queue) roll(need int64) error {
 	return nil
 }
 
-func (q *queue) write(payload []byte) (*commit, error) {
+// write adds a record. Whoever writes the first of a commit sees to it.
+func (q *queue) write(payload []byte) (g *commit, first bool, err error) {
 	s := q.segs[len(q.segs)-1]
 	b := frame(s.id, s.size, payload)
 	if _, err := q.active.WriteAt(b, s.size); err != nil {
@@ -214,26 +232,43 @@ func (q *queue) write(payload []byte) (*commit, error) {
 		if terr := q.active.Truncate(s.size); terr != nil {
 			q.log.Error("spool segment is left with a torn end", "segment", s.path, "error", terr)
 		}
-		return nil, fmt.Errorf("writing to a spool segment: %w", err)
+		return nil, false, fmt.Errorf("writing to a spool segment: %w", err)
 	}
 	s.recs = append(s.recs, record{off: s.size, size: int64(len(b))})
 	s.size += int64(len(b))
 	q.bytes += int64(len(b))
 	q.next++
-	return q.group, nil
+	if q.group == nil {
+		first = true
+		q.group = &commit{ready: make(chan struct{})}
+		q.open = append(q.open, q.group)
+	}
+	q.group.end = q.next
+	return q.group, first, nil
 }
 
-// commit returns when g's records are durable. The first to come syncs for all
-// that were written until then.
-func (q *queue) commit(g *commit) error {
+// see makes g's records durable, with all others written until then, unless they
+// are safe sooner.
+func (q *queue) see(g *commit, patient bool) {
+	if patient {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-g.ready:
+			return
+		case <-timer.C:
+		}
+	}
 	q.syncMu.Lock()
 	defer q.syncMu.Unlock()
 	q.mu.Lock()
-	if g.done {
-		defer q.mu.Unlock()
-		return g.err
+	select {
+	case <-g.ready: // another sync did it
+		q.mu.Unlock()
+		return
+	default:
 	}
-	q.group = &commit{}
+	q.group = nil
 	f, upTo := q.active, q.next
 	q.mu.Unlock()
 
@@ -241,25 +276,38 @@ func (q *queue) commit(g *commit) error {
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	g.done = true
 	if err != nil {
 		q.lose(err)
-		g.err = fmt.Errorf("syncing a spool segment: %w", err)
-		return g.err
+		return
 	}
 	q.synced = upTo
-	return nil
+	q.settle(upTo, nil)
 }
 
-// settle tells the appends of the open group how it went.
-func (q *queue) settle(err error) {
-	q.group.done, q.group.err = true, err
-	q.group = &commit{}
+// settle tells the appends of records below end how it went.
+func (q *queue) settle(end uint64, err error) {
+	for len(q.open) > 0 && q.open[0].end <= end {
+		g := q.open[0]
+		q.open = q.open[1:]
+		if g == q.group {
+			q.group = nil
+		}
+		g.err = err
+		close(g.ready)
+	}
+}
+
+// expect says whether delivery works.
+func (q *queue) expect(acks bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hopeful = acks
 }
 
 // lose takes back the records that a failed sync leaves in doubt: after it the
 // kernel may have thrown away what it could not write, so the segment takes no
-// more and those who appended are told.
+// more and those who appended are told. Their numbers are not given again: a
+// delivery under way may still acknowledge them.
 func (q *queue) lose(err error) {
 	s := q.segs[len(q.segs)-1]
 	keep := q.synced - min(q.synced, s.base)
@@ -272,8 +320,8 @@ func (q *queue) lose(err error) {
 			q.log.Error("spool segment keeps records of a failed sync", "segment", s.path, "error", terr)
 		}
 	}
-	q.next = q.synced
-	q.settle(fmt.Errorf("syncing a spool segment: %w", err))
+	q.synced = q.next
+	q.settle(q.next, fmt.Errorf("syncing a spool segment: %w", err))
 	q.seal()
 }
 
@@ -327,42 +375,67 @@ func (q *queue) collect() {
 
 // batch reads the oldest undelivered records: at most count of them and about
 // limit bytes, but at least one. End is the number after the last; it equals
-// start when there is nothing to deliver. Damaged records are left out.
+// start when there is nothing to deliver. Damaged records are left out. Records
+// need not be durable yet: an acknowledgement makes them as safe.
 func (q *queue) batch(count int, limit int64) (payloads [][]byte, start, end uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	start, end = q.acked, q.acked
+	q.group = nil // what is acknowledged together was committed together
 	for _, s := range q.segs {
 		if s.end() <= end {
 			continue
 		}
 		end = max(end, s.base)
-		f, err := os.Open(s.path)
-		if err != nil {
-			for ; end < min(s.end(), q.synced); end++ {
-				q.damage(s, end, err)
+		recs := s.recs[end-s.base:]
+		n, size := 0, int64(0) // from the first to the last, damage between them included
+		for n < len(recs) {
+			with := recs[n].off + recs[n].size - recs[0].off
+			if len(payloads)+n > 0 && (len(payloads)+n == count || with > limit) {
+				break
 			}
-			continue
+			n, size = n+1, with
 		}
-		for end < min(s.end(), q.synced) {
-			r := s.recs[end-s.base]
-			if len(payloads) > 0 && (len(payloads) == count || r.size > limit) {
-				_ = f.Close() // read only
-				return payloads, start, end
-			}
-			b := make([]byte, r.size)
-			_, err := f.ReadAt(b, r.off)
-			if payload, ok := unframe(s.id, r.off, b); err == nil && ok {
-				payloads = append(payloads, payload)
-				limit -= r.size
-			} else {
-				q.damage(s, end, err)
-			}
-			end++
+		if n == 0 {
+			break
 		}
-		_ = f.Close() // read only
+		got := q.read(s, end, recs[:n], size)
+		payloads = append(payloads, got...)
+		limit -= size
+		end += uint64(n)
+		if n < len(recs) {
+			break
+		}
 	}
 	return payloads, start, end
+}
+
+// read reads records of a segment that follow each other, size bytes in all, the
+// first of them numbered seq.
+func (q *queue) read(s *segment, seq uint64, recs []record, size int64) (payloads [][]byte) {
+	b := make([]byte, size)
+	f, err := os.Open(s.path)
+	if err == nil {
+		_, err = f.ReadAt(b, recs[0].off)
+		_ = f.Close() // read only
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		b = nil
+	}
+	for i, r := range recs {
+		at := r.off - recs[0].off
+		var payload []byte
+		ok := false
+		if at+r.size <= int64(len(b)) {
+			payload, ok = unframe(s.id, r.off, b[at:at+r.size])
+		}
+		if !ok {
+			q.damage(s, seq+uint64(i), err)
+			continue
+		}
+		payloads = append(payloads, payload)
+	}
+	return payloads
 }
 
 // damage counts a record that cannot be read, once however often it is tried.
@@ -385,6 +458,7 @@ func (q *queue) ack(end uint64, now time.Time) {
 		return // dropped meanwhile
 	}
 	q.acked = end
+	q.settle(end, nil)
 	q.collect()
 	// Not synced: an older position after a crash delivers a few traces again.
 	id, off := q.position()
@@ -412,7 +486,11 @@ func (q *queue) stats(st *Stats) {
 	defer q.mu.Unlock()
 	st.Segments = len(q.segs)
 	st.Bytes += q.bytes
-	st.Pending = int(q.next - q.acked)
+	for _, s := range q.segs {
+		if from := max(s.base, q.acked); from < s.end() {
+			st.Pending += int(s.end() - from)
+		}
+	}
 	st.Dropped = q.dropped
 	st.Corrupt += q.corrupt
 	st.LastAck = q.lastAck
@@ -427,6 +505,7 @@ func (q *queue) close() error {
 		return nil
 	}
 	err := q.active.Sync()
+	q.settle(q.next, err)
 	q.seal()
 	return err
 }

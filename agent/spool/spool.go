@@ -57,8 +57,7 @@ type Spool struct {
 	rejected *pit
 	running  atomic.Bool
 
-	newTrace    chan struct{} // each holds one wake-up
-	newEvidence chan struct{}
+	newEvidence chan struct{} // each holds one wake-up
 	kickTrace   chan struct{}
 	kickEvid    chan struct{}
 
@@ -96,9 +95,9 @@ func Open(o Options) (*Spool, error) {
 	}
 	s := &Spool{
 		dir: o.Dir, log: o.Logger, lock: lock,
-		rejected: &pit{dir: filepath.Join(o.Dir, "rejected")},
-		newTrace: make(chan struct{}, 1), newEvidence: make(chan struct{}, 1),
-		kickTrace: make(chan struct{}, 1), kickEvid: make(chan struct{}, 1),
+		rejected:    &pit{dir: filepath.Join(o.Dir, "rejected")},
+		newEvidence: make(chan struct{}, 1),
+		kickTrace:   make(chan struct{}, 1), kickEvid: make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
 	s.traces, err = openQueue(o.Dir, o.MaxBytes/4*3, o.Logger)
@@ -124,8 +123,9 @@ func (s *Spool) Close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// Append keeps one trace, an OTLP TracesData message. It is on disk when Append
-// returns nil. An error says how to mend it; the spool goes on.
+// Append keeps one trace, an OTLP TracesData message. When it returns nil the
+// trace is on disk, or a coordinator has acknowledged it already. An error says
+// how to mend it; the spool goes on.
 func (s *Spool) Append(ctx context.Context, otlp []byte) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("spooling a trace: %w", err)
@@ -133,7 +133,6 @@ func (s *Spool) Append(ctx context.Context, otlp []byte) error {
 	if err := s.traces.append(otlp); err != nil {
 		return explain(s.dir, fmt.Errorf("spooling a trace: %w", err))
 	}
-	wake(s.newTrace)
 	return nil
 }
 
