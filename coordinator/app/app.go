@@ -114,7 +114,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *
 	})
 	token := cluster.Token(key)
 	if a.ingest, err = ingest.New(ingest.Options{
-		Store: a.store, Token: token, Now: time.Now, Logger: log.With("room", "ingest"), OnStored: a.evaluate.Kick,
+		Store: a.store, Definitions: a.catalog, Token: token, Now: time.Now, Logger: log.With("room", "ingest"), OnStored: a.evaluate.Kick,
 	}); err != nil {
 		return nil, fmt.Errorf("preparing to receive traces: %w", err)
 	}

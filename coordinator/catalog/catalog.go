@@ -25,6 +25,11 @@ type Store interface {
 	// one transaction.
 	AcceptCatalog(ctx context.Context, rev definition.Revision, body []byte, due []availability.Due) error
 	RefuseCatalog(ctx context.Context, commit, author, subject string, at time.Time, mistakes []string) error
+	// CatalogsOf returns the bodies of a commit's accepted revisions, none for an
+	// unknown one.
+	CatalogsOf(ctx context.Context, commit string) ([][]byte, error)
+	// EverDue reports whether a probe was due at any time.
+	EverDue(ctx context.Context, key probes.Key) (bool, error)
 }
 
 // Options say what to follow. URL, Dir, Store and Logger are required.
@@ -72,10 +77,11 @@ type Catalog struct {
 	// overtaken is the foreign announcement of the last look; used by Run alone.
 	overtaken definition.Announcement
 
-	mu      sync.Mutex
-	current *definition.Catalog
-	checked time.Time
-	err     string
+	mu         sync.Mutex
+	current    *definition.Catalog
+	checked    time.Time
+	err        string
+	remembered remembered
 }
 
 // New checks the options; nothing is read before Run.

@@ -93,6 +93,20 @@ type memory struct {
 	due      []availability.Due
 	refusals []refusal
 	fail     error
+	bodies   map[string][][]byte // by commit
+	ever     map[probes.Key]bool
+}
+
+func (m *memory) CatalogsOf(_ context.Context, commit string) ([][]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bodies[commit], m.fail
+}
+
+func (m *memory) EverDue(_ context.Context, key probes.Key) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ever[key], m.fail
 }
 
 func (m *memory) LatestCatalog(context.Context) (definition.Revision, []byte, error) {
@@ -114,6 +128,13 @@ func (m *memory) AcceptCatalog(_ context.Context, rev definition.Revision, body 
 		return fmt.Errorf("revision %d exists", rev.Seq)
 	}
 	m.rev, m.body, m.due = rev, body, due
+	if m.bodies == nil {
+		m.bodies, m.ever = map[string][][]byte{}, map[probes.Key]bool{}
+	}
+	m.bodies[rev.Commit] = append(m.bodies[rev.Commit], body)
+	for _, d := range due {
+		m.ever[d.Key] = true
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -63,6 +64,10 @@ func (s *traceService) Export(ctx context.Context, req *collectorpb.ExportTraceS
 	}
 	defer leave()
 	resp, err := i.store(ctx, req.GetResourceSpans())
+	var why *refusal
+	if errors.As(err, &why) {
+		return nil, again(why.code, why.text)
+	}
 	if err != nil {
 		// The reason is in our log: a sender learns what to do, not how we fare.
 		return nil, again(codes.Unavailable, troubleText)

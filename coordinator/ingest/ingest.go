@@ -11,13 +11,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/semconv"
@@ -32,11 +36,22 @@ type Store interface {
 	PutEvidence(ctx context.Context, e probes.Evidence) error
 }
 
+// Definitions say what may have been measured.
+type Definitions interface {
+	// Ready reports whether any definitions are in use.
+	Ready() bool
+	// Strange reports whether no agent can have measured run honestly, since no
+	// definitions that it may have had hold its probe.
+	Strange(ctx context.Context, run probes.Run) (bool, error)
+}
+
 // Options are what an Ingest needs.
 type Options struct {
-	Store  Store
-	Token  string // the bearer token of agents
-	Logger *slog.Logger
+	Store Store
+	// Definitions judge which runs are taken; nil takes all.
+	Definitions Definitions
+	Token       string // the bearer token of agents
+	Logger      *slog.Logger
 	// OnStored is called after each commit with new runs, from the request's
 	// goroutine: it must not block. Nil is never called.
 	OnStored func()
@@ -64,16 +79,27 @@ type Ingest struct {
 	refusal rate.Sometimes // one misguided sender must not fill the log
 	trouble rate.Sometimes
 
-	runs, duplicates, rejected, evidence, busy, unauthorized atomic.Uint64
+	runs, duplicates, rejected, strange, evidence, busy, unready, unauthorized atomic.Uint64
+
+	writing sync.Mutex // protects the following
+	failure Failure
+}
+
+// Failure is the last write when it failed.
+type Failure struct {
+	At  time.Time // zero while writing works
+	Err error
 }
 
 // Stats count since the start.
 type Stats struct {
 	Runs         uint64 // stored, new
 	Duplicates   uint64 // delivered before
-	Rejected     uint64 // traces that hold no run or an impossible one
+	Rejected     uint64 // traces that hold no run or an impossible one, strange ones included
+	Strange      uint64 // runs of probes that no definitions hold
 	Evidence     uint64 // stored
-	Busy         uint64 // requests told to come again
+	Busy         uint64 // requests told to come again, for there were too many
+	Unready      uint64 // requests told to come again, for there are no definitions yet
 	Unauthorized uint64 // requests without the right token
 }
 
@@ -109,7 +135,28 @@ func New(o Options) (*Ingest, error) {
 func (i *Ingest) Stats() Stats {
 	return Stats{
 		Runs: i.runs.Load(), Duplicates: i.duplicates.Load(), Rejected: i.rejected.Load(),
-		Evidence: i.evidence.Load(), Busy: i.busy.Load(), Unauthorized: i.unauthorized.Load(),
+		Strange: i.strange.Load(), Evidence: i.evidence.Load(), Busy: i.busy.Load(), Unready: i.unready.Load(),
+		Unauthorized: i.unauthorized.Load(),
+	}
+}
+
+// LastFailure returns the last write's failure, zero when it worked.
+func (i *Ingest) LastFailure() Failure {
+	i.writing.Lock()
+	defer i.writing.Unlock()
+	return i.failure
+}
+
+// wrote notes how a write ended. One that its sender gave up says nothing.
+func (i *Ingest) wrote(ctx context.Context, err error) {
+	if err != nil && ctx.Err() != nil {
+		return
+	}
+	i.writing.Lock()
+	defer i.writing.Unlock()
+	i.failure = Failure{}
+	if err != nil {
+		i.failure = Failure{At: i.o.Now(), Err: err}
 	}
 }
 
@@ -117,6 +164,7 @@ const (
 	unauthorizedText = "want the agents' bearer token; an agent whose cluster key is not this cluster's has another"
 	busyText         = "too many requests at once"
 	troubleText      = "storing failed, keep the data and send it again"
+	unreadyText      = "there are no definitions here yet, keep the data and send it again"
 )
 
 // authorized checks an Authorization header's value.
@@ -148,8 +196,14 @@ func (i *Ingest) enter() (leave func(), ok bool) {
 // own trouble.
 func (i *Ingest) store(ctx context.Context, rs []*tracepb.ResourceSpans) (*collectorpb.ExportTraceServiceResponse, error) {
 	traces, rejected := semconv.Decode(rs, i.o.Now())
+	traces, strange, err := i.sift(ctx, traces)
+	if err != nil {
+		return nil, err
+	}
+	rejected = append(rejected, strange...)
 	if len(traces) > 0 {
 		fresh, err := i.o.Store.Ingest(ctx, traces)
+		i.wrote(ctx, err)
 		if err != nil {
 			i.trouble.Do(func() { i.o.Logger.Error("storing runs failed, agents keep them", "runs", len(traces), "error", err) })
 			return nil, fmt.Errorf("storing %d runs: %w", len(traces), err)
@@ -163,12 +217,55 @@ func (i *Ingest) store(ctx context.Context, rs []*tracepb.ResourceSpans) (*colle
 	resp := &collectorpb.ExportTraceServiceResponse{}
 	if len(rejected) > 0 {
 		i.rejected.Add(uint64(len(rejected)))
+		i.strange.Add(uint64(len(strange)))
 		resp.PartialSuccess = partial(rejected)
 		i.refusal.Do(func() {
 			i.o.Logger.Warn("traces were refused", "traces", len(rejected), "reasons", resp.PartialSuccess.ErrorMessage)
 		})
 	}
 	return resp, nil
+}
+
+// sift parts the runs that may have been measured from the strange ones. An
+// error means that this cannot be told now.
+func (i *Ingest) sift(ctx context.Context, traces []probes.Trace) (taken []probes.Trace, strange []semconv.Rejected, err error) {
+	if i.o.Definitions == nil || len(traces) == 0 {
+		return traces, nil, nil
+	}
+	if !i.o.Definitions.Ready() {
+		i.unready.Add(1)
+		return nil, nil, refuse(http.StatusServiceUnavailable, codes.Unavailable, unreadyText)
+	}
+	for _, t := range traces {
+		odd, err := i.o.Definitions.Strange(ctx, t.Run)
+		if err != nil {
+			i.trouble.Do(func() { i.o.Logger.Error("telling whose runs these are failed, agents keep them", "error", err) })
+			return nil, nil, fmt.Errorf("telling whose run %s is: %w", t.Run.TraceID, err)
+		}
+		if !odd {
+			taken = append(taken, t)
+			continue
+		}
+		strange = append(strange, semconv.Rejected{TraceID: t.Run.TraceID, Spans: spans(t.OTLP), Reason: fmt.Sprintf(
+			"no definitions hold the probe %s, not those of commit %.12s that the run names, nor any others in use here", t.Run.Key, t.Run.Revision)})
+	}
+	return taken, strange, nil
+}
+
+// spans counts the spans of a trace that Decode made; a refused trace is at
+// least one.
+func spans(otlp []byte) int {
+	var data tracepb.TracesData
+	if err := proto.Unmarshal(otlp, &data); err != nil {
+		return 1
+	}
+	n := 0
+	for _, r := range data.ResourceSpans {
+		for _, s := range r.ScopeSpans {
+			n += len(s.Spans)
+		}
+	}
+	return max(n, 1)
 }
 
 // maxReasons is how many refused traces an answer explains.

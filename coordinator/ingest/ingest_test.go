@@ -101,13 +101,17 @@ type house struct {
 	client collectorpb.TraceServiceClient
 }
 
-func serve(t *testing.T, concurrent int) *house {
+func serve(t *testing.T, concurrent int, judge ...ingest.Definitions) *house {
 	t.Helper()
 	h := &house{store: &memory{runs: map[string]probes.Run{}, evidence: map[string]probes.Evidence{}}}
 	var mu sync.Mutex
 	var err error
+	var definitions ingest.Definitions
+	if len(judge) > 0 {
+		definitions = judge[0]
+	}
 	h.Ingest, err = ingest.New(ingest.Options{
-		Store: h.store, Token: token, Logger: slog.New(slog.DiscardHandler), MaxConcurrent: concurrent,
+		Store: h.store, Definitions: definitions, Token: token, Logger: slog.New(slog.DiscardHandler), MaxConcurrent: concurrent,
 		OnStored: func() { mu.Lock(); defer mu.Unlock(); h.stored++ },
 	})
 	require.NoError(t, err)

@@ -100,6 +100,22 @@ func (s *Store) CatalogBody(ctx context.Context, digest string) ([]byte, error) 
 	return body, nil
 }
 
+// CatalogsOf returns the bodies of the accepted revisions of a commit, none when
+// it never was accepted.
+func (s *Store) CatalogsOf(ctx context.Context, commit string) ([][]byte, error) {
+	list, err := query(ctx, s.read, func(rows *sql.Rows) (body []byte, err error) {
+		err = rows.Scan(&body)
+		return body, err
+	}, `SELECT body FROM catalog_bodies WHERE digest IN (SELECT digest FROM catalogs WHERE revision ->> 'commit' = ?)`, commit)
+	return list, s.explain("reading the catalogs of "+commit, err)
+}
+
+// EverDue reports whether a probe was due at any time.
+func (s *Store) EverDue(ctx context.Context, key probes.Key) (due bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM due WHERE probe = ?)`, key.String()).Scan(&due)
+	return due, s.explain("reading whether "+key.String()+" was due", err)
+}
+
 // Refusal is a commit that was not accepted.
 type Refusal struct {
 	Commit   string

@@ -53,6 +53,25 @@ func TestCatalogs(t *testing.T) {
 	require.Equal(t, "two", string(body))
 }
 
+func TestWhatWasEverKnown(t *testing.T) {
+	s := open(t, t.TempDir())
+	first, again := revision(1, start), revision(2, start.Add(time.Hour))
+	again.Commit = first.Commit // with another folder
+	require.NoError(t, s.AcceptCatalog(t.Context(), first, []byte("one"), []availability.Due{due("page", time.Minute, 2)}))
+	require.NoError(t, s.AcceptCatalog(t.Context(), again, []byte("two"), nil))
+	bodies, err := s.CatalogsOf(t.Context(), first.Commit)
+	require.NoError(t, err)
+	require.ElementsMatch(t, [][]byte{[]byte("one"), []byte("two")}, bodies)
+	bodies, err = s.CatalogsOf(t.Context(), "none")
+	require.NoError(t, err)
+	require.Empty(t, bodies)
+	for probe, want := range map[string]bool{"page": true, "other": false} {
+		got, err := s.EverDue(t.Context(), probes.Key{Service: "shebao", Probe: probe})
+		require.NoError(t, err)
+		require.Equal(t, want, got, probe)
+	}
+}
+
 func TestLedgerOfWhatWasDue(t *testing.T) {
 	s := open(t, t.TempDir())
 	accept := func(seq uint64, at time.Time, list ...availability.Due) {
