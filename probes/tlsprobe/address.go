@@ -5,44 +5,56 @@ import (
 	"slices"
 )
 
-// inward are the networks that are nobody's on the public Internet (RFC 6890 and
-// the IANA registries it names), where a public site has no business to send an
-// agent. 100.64.0.0/10 holds the metadata service of a large Chinese cloud.
-var inward = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("10.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("127.0.0.0/8"),
-	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("224.0.0.0/3"),
-	netip.MustParsePrefix("::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("fc00::/7"),
-	netip.MustParsePrefix("fe80::/10"),
-	netip.MustParsePrefix("fec0::/10"),
-	netip.MustParsePrefix("ff00::/8"),
-}
+// depth is how far inside an address lies. A site's certificate may lead an agent
+// no further inside than the site itself is.
+type depth int
 
-// carriers are prefixes whose addresses hold an IPv4 address, with the byte at
-// which it begins: NAT64 (RFC 6052) and 6to4 (RFC 3056).
-var carriers = map[netip.Prefix]int{
-	netip.MustParsePrefix("64:ff9b::/96"): 12,
-	netip.MustParsePrefix("2002::/16"):    2,
-}
+const (
+	depthPublic  depth = iota
+	depthPrivate       // of an organisation, or of nobody
+	depthHost          // the agent's own host and what only its neighbours reach
+)
 
-// public reports whether an address is one of the public Internet.
-func public(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	for carrier, at := range carriers {
-		if carrier.Contains(a) {
-			b := a.As16()
-			return public(netip.AddrFrom4([4]byte(b[at : at+4])))
-		}
+var (
+	// hosts are loopback, link-local and unspecified networks, and the metadata
+	// services of clouds that lie outside of them: they hand out credentials.
+	hosts = prefixes("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.0/24",
+		"::/96", "fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128")
+	// privates are further networks that are nobody's on the public Internet (RFC
+	// 6890 and the IANA registries that it names).
+	privates = prefixes("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3",
+		"64:ff9b:1::/48", "100::/64", "fc00::/7", "fec0::/10", "ff00::/8")
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
 	}
-	return a.IsValid() && !slices.ContainsFunc(inward, func(p netip.Prefix) bool { return p.Contains(a) })
+	return out
+}
+
+// Addresses of these networks hold one of IPv4: NAT64 (RFC 6052), 6to4 (RFC 3056).
+var (
+	nat64     = netip.MustParsePrefix("64:ff9b::/96")
+	sixToFour = netip.MustParsePrefix("2002::/16")
+)
+
+func depthOf(a netip.Addr) depth {
+	a = a.Unmap().WithZone("")
+	b := a.As16()
+	within := func(list []netip.Prefix) bool {
+		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	switch {
+	case nat64.Contains(a):
+		return depthOf(netip.AddrFrom4([4]byte(b[12:])))
+	case sixToFour.Contains(a):
+		return depthOf(netip.AddrFrom4([4]byte(b[2:6])))
+	case within(hosts):
+		return depthHost
+	case within(privates):
+		return depthPrivate
+	}
+	return depthPublic
 }

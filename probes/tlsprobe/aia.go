@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/reach"
 )
 
 // The bounds of repairing a chain.
@@ -29,8 +30,8 @@ const (
 	fetchTimeout = 5 * time.Second
 )
 
-// errInward says that a public site named an address inside.
-var errInward = errors.New("a public site's certificate leads to an address that is not public; it was not asked")
+// errInward says that a certificate leads further inside than its site is.
+var errInward = errors.New("the certificate leads to an address further inside than its site; it was not asked")
 
 // repair fetches what is missing of the chain by AIA (RFC 5280 section 4.2.2.1),
 // as browsers do, until it leads to a trusted root or no further.
@@ -48,7 +49,7 @@ func (r *run) repair(ctx context.Context) error {
 			c.source = from
 		}
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
-			return errStopped
+			return reach.ErrStopped
 		}
 		if issuer == nil {
 			break
@@ -76,8 +77,9 @@ func (r *run) fetchIssuer(ctx context.Context, client *http.Client, c *x509.Cert
 		}
 		p := probes.Phase{Name: "aia", Start: start, End: time.Now(), Attrs: []probes.Attr{{Key: "url.full", Value: probes.Excerpt(source)}}}
 		if err != nil {
-			// A warning at most; what it means for the chain is judged later.
-			p.Class, p.Err = probes.ClassTLS, err
+			p.Class = probes.ClassTLS
+			p.Err = &probes.Failure{Class: p.Class, Phrase: probes.PhraseChainMissing, Want: nameOf(c.Issuer), Got: probes.Excerpt(source)}
+			p.Attrs = append(p.Attrs, probes.Attr{Key: "gengfu.aia.error", Value: probes.Excerpt(err.Error())})
 		}
 		r.env.Record.Phase(ctx, p)
 		if err == nil {
@@ -90,31 +92,23 @@ func (r *run) fetchIssuer(ctx context.Context, client *http.Client, c *x509.Cert
 // fetcher makes a client that looks names up and connects as the probe does, and
 // that no site can send inside unless the site is there itself.
 func (r *run) fetcher() *http.Client {
-	outside := public(r.ip)
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+	env, bound := r.env, depthOf(r.line.IP)
+	env.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		// The address that is checked is the one that is spoken to: a name that
+		// resolves to another the next time does not matter.
+		to, err := netip.ParseAddrPort(addr)
+		if err != nil || depthOf(to.Addr()) > bound {
+			return nil, errInward
+		}
+		return r.env.Dial(ctx, network, addr)
+	}
+	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			return nil, fmt.Errorf("reading the address: %w", err)
 		}
-		addrs, err := addresses(ctx, r.env.Resolver, host)
-		if err != nil {
-			return nil, err
-		}
-		for i, a := range addrs {
-			// The address that is checked is the one that is spoken to: a name
-			// that resolves to another the next time does not matter.
-			if outside && !public(a) {
-				return nil, errInward
-			}
-			attempt, cancel := share(ctx, len(addrs)-i)
-			var conn net.Conn
-			conn, err = r.env.Dial(attempt, network, net.JoinHostPort(a.String(), port))
-			cancel()
-			if err == nil {
-				return conn, nil
-			}
-		}
-		return nil, err
+		line := reach.Line{Env: env}
+		return line.Connect(ctx, host, port, reach.Any)
 	}
 	return &http.Client{
 		Timeout: fetchTimeout,
@@ -131,14 +125,6 @@ func (r *run) fetcher() *http.Client {
 			return fetchable(next.URL)
 		},
 	}
-}
-
-// addresses is lookUp for what may be an address already.
-func addresses(ctx context.Context, resolver *net.Resolver, host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a.Unmap()}, nil
-	}
-	return lookUp(ctx, resolver, host)
 }
 
 func fetchable(u *url.URL) error {

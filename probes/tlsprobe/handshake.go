@@ -47,8 +47,7 @@ func (r *run) config() *tls.Config {
 
 // handshake performs the main handshake.
 func (r *run) handshake(ctx context.Context) error {
-	r.annotateTarget(ctx)
-	conn, err := r.meet(ctx, true)
+	conn, line, err := r.meet(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,23 +71,12 @@ func (r *run) handshake(ctx context.Context) error {
 		defer client.Close()
 	}
 	s.closed = err != nil
-	r.time.TLS = r.phase(ctx, "tls", r.name, start, err, s.attrs(r.name)...)
-	if err == nil {
-		return nil
-	}
-	failed := r.fail(ctx, "tls", r.name, start, err)
+	line.Time.TLS, err = line.Phase(ctx, "tls", r.name, start, err, s.attrs(r.name)...)
 	var f *probes.Failure
-	if errors.As(failed, &f) && f.Class == probes.ClassTLS && s.asked {
+	if errors.As(err, &f) && f.Class == probes.ClassTLS && s.asked {
 		f.Phrase = probes.PhraseTLSClientCert
 	}
-	return failed
-}
-
-func (r *run) annotateTarget(ctx context.Context) {
-	r.env.Record.Annotate(ctx,
-		probes.Attr{Key: "server.address", Value: r.host},
-		probes.Attr{Key: "server.port", Value: r.port},
-		probes.Attr{Key: "tls.client.server_name", Value: r.name})
+	return err
 }
 
 // attrs are the conventions' attributes of a handshake, as far as it came.

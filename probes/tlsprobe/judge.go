@@ -21,11 +21,11 @@ import (
 // cryptography, expectations.
 func (r *run) judge() probes.Result {
 	res := probes.Result{
-		Verdict: probes.Up, Timings: r.time, URL: "https://" + net.JoinHostPort(r.host, r.port), Steps: 1,
+		Verdict: probes.Up, Timings: r.timings(), URL: "https://" + net.JoinHostPort(r.host, r.port), Steps: 1,
 		Measures: map[string]float64{},
 	}
 	if r.met {
-		res.IP = r.ip.String()
+		res.IP = r.line.IP.String()
 	}
 	if c := r.main(); c != nil {
 		res.TLSUntil = c.NotAfter
@@ -55,6 +55,13 @@ func (r *run) judge() probes.Result {
 		res.Passed = 1
 	}
 	return res
+}
+
+// timings are those of the first handshake: what follows it nobody waits for.
+func (r *run) timings() probes.Timings {
+	t := r.line.Time
+	t.Total = r.total
+	return t
 }
 
 // main is the certificate that the result speaks of.
@@ -319,9 +326,10 @@ func failed(e *expect.Expr, c probes.Check) probes.Finding {
 
 // values are what the expectations see. What is not known is missing.
 func (r *run) values() map[string]any {
-	v := map[string]any{"latency": r.time.Total, "dns": r.time.DNS, "connect": r.time.Connect, "handshake": r.time.TLS}
+	times := r.timings()
+	v := map[string]any{"latency": times.Total, "dns": times.DNS, "connect": times.Connect, "handshake": times.TLS}
 	if r.met {
-		v["ip"] = r.ip.String()
+		v["ip"] = r.line.IP.String()
 	}
 	if s := r.session; s != nil && len(s.state.PeerCertificates) > 0 {
 		v["tls"], v["cert"], v["chain"] = r.tlsValues(), r.certValues(), r.chainValues()

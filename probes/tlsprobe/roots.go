@@ -32,7 +32,7 @@ type anchors struct {
 func (c *checker) roots(entries words, caFile string) trust {
 	t := trust{system: len(entries) == 0, caFile: caFile}
 	if len(entries) > maxRoots {
-		c.mistake("roots", "want at most %d entries, got %d; put several certificates into one", maxRoots, len(entries))
+		c.Mistake("roots", "want at most %d entries, got %d; put several certificates into one", maxRoots, len(entries))
 		return t
 	}
 	for i, entry := range entries {
@@ -45,13 +45,13 @@ func (c *checker) roots(entries words, caFile string) trust {
 		case !strings.Contains(entry, "-----BEGIN"):
 			data, err := c.file(entry)
 			if err != nil {
-				c.mistake(key, "want system, certificates in PEM, or the path of a file beside the definitions such as roots/ca.pem, got %q: %v", probes.Excerpt(entry), err)
+				c.Mistake(key, "want system, certificates in PEM, or the path of a file beside the definitions such as roots/ca.pem, got %q: %v", probes.Excerpt(entry), err)
 				continue
 			}
 			text = string(data)
 		}
 		if err := t.add([]byte(text)); err != nil {
-			c.mistake(key, "%v", err)
+			c.Mistake(key, "%v", err)
 		}
 	}
 	return t

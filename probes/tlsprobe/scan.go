@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"slices"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/reach"
 )
 
 // acceptance is what a server accepts beside what it chose.
@@ -38,7 +40,7 @@ func (r *run) accepts(ctx context.Context) error {
 			config := r.config()
 			config.MinVersion, config.MaxVersion = v, v
 			_, err := r.try(ctx, "tls "+version(v), config)
-			if errors.Is(err, errStopped) {
+			if errors.Is(err, reach.ErrStopped) {
 				return err
 			}
 			ok = err == nil
@@ -54,7 +56,7 @@ func (r *run) accepts(ctx context.Context) error {
 	config := r.config()
 	config.MaxVersion, config.CipherSuites = tls.VersionTLS12, hopeless
 	state, err := r.try(ctx, "tls weak", config)
-	if errors.Is(err, errStopped) {
+	if errors.Is(err, reach.ErrStopped) {
 		return err
 	}
 	if err == nil {
@@ -74,7 +76,7 @@ func (r *run) try(ctx context.Context, name string, config *tls.Config) (tls.Con
 	start := time.Now()
 	state, err := r.attempt(ctx, config)
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return state, errStopped
+		return state, reach.ErrStopped
 	}
 	r.env.Record.Phase(ctx, probes.Phase{Name: name, Start: start, End: time.Now(), Attrs: []probes.Attr{
 		{Key: "tls.established", Value: err == nil},
@@ -83,7 +85,7 @@ func (r *run) try(ctx context.Context, name string, config *tls.Config) (tls.Con
 }
 
 func (r *run) attempt(ctx context.Context, config *tls.Config) (tls.ConnectionState, error) {
-	conn, err := r.env.Dial(ctx, "tcp", r.peer())
+	conn, err := r.env.Dial(ctx, "tcp", net.JoinHostPort(r.line.IP.String(), r.port))
 	if err != nil {
 		return tls.ConnectionState{}, err
 	}

@@ -1,22 +1,16 @@
 package tlsprobe
 
 import (
-	"cmp"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/net/idna"
-
 	"github.com/gengfu/gengfu/probes"
-	"github.com/gengfu/gengfu/probes/expect"
+	"github.com/gengfu/gengfu/probes/reach"
 )
 
 // settings are the keys of the kind.
@@ -81,7 +75,7 @@ func decode(s probes.Settings, now func() time.Time) (probes.Prober, error) {
 	if err := s.Into(&d); err != nil {
 		return nil, err
 	}
-	c := checker{Settings: s}
+	c := checker{reach.Checker{Settings: s}}
 	p := &prober{alpn: d.ALPN, scan: d.Scan, tlcp: tlcpWish(d.TLCP), ignore: map[string]bool{}, now: now}
 	c.target(d.Target, p)
 	c.name(d.SNI, p)
@@ -89,103 +83,48 @@ func decode(s probes.Settings, now func() time.Time) (probes.Prober, error) {
 	c.protocols(p)
 	p.trust = c.roots(d.Roots, d.CAFile)
 	p.floor = c.floor(d.MinVersion)
-	p.expect, p.warn = c.compile("expect", d.Expect), c.compile("warn", d.Warn)
+	p.expect, p.warn = c.Expressions("expect", d.Expect, Fields()), c.Expressions("warn", d.Warn, Fields())
 	wishes := []tlcpWish{tlcpExpected, tlcpAbsent, tlcpAny, tlcpOnly}
 	if p.tlcp != tlcpUnasked && !slices.Contains(wishes, p.tlcp) {
-		c.mistake("tlcp", "want expected, absent, any or only, got %q", d.TLCP)
+		c.Mistake("tlcp", "want expected, absent, any or only, got %q", d.TLCP)
 	}
 	if p.tlcp == tlcpOnly && p.scan {
-		c.mistake("scan", "want false beside tlcp: only, which leaves standard TLS out; drop one of them")
+		c.Mistake("scan", "want false beside tlcp: only, which leaves standard TLS out; drop one of them")
 	}
 	for i, name := range d.Ignore {
 		if !slices.Contains(ignorable, name) {
-			c.mistake(fmt.Sprintf("ignore[%d]", i), "want one of %s, got %q", strings.Join(ignorable, ", "), name)
+			c.Mistake(fmt.Sprintf("ignore[%d]", i), "want one of %s, got %q", strings.Join(ignorable, ", "), name)
 		}
 		p.ignore[name] = true
 	}
-	if p.tlcp == tlcpUnasked && asks(slices.Concat(p.expect, p.warn), "tlcp") {
+	if p.tlcp == tlcpUnasked && reach.Asks(slices.Concat(p.expect, p.warn), "tlcp") {
 		p.tlcp = tlcpAny
 	}
-	if len(c.errs) > 0 {
-		return nil, errors.Join(c.errs...)
+	if err := c.Err(); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-// asks reports whether one of the expressions speaks of a field.
-func asks(exprs []*expect.Expr, field string) bool {
-	return slices.ContainsFunc(exprs, func(e *expect.Expr) bool { return slices.Contains(e.Uses(), field) })
-}
-
 // checker collects every mistake of a definition.
-type checker struct {
-	probes.Settings
-	errs []error
-}
-
-func (c *checker) mistake(key, format string, args ...any) {
-	c.errs = append(c.errs, c.Errorf(key, format, args...))
-}
+type checker struct{ reach.Checker }
 
 func (c *checker) target(s string, p *prober) {
-	if s == "" {
-		c.mistake("target", "want the host to look at, got nothing; write target: ${service.url}, or target: www.example.test:443")
+	if scheme, _, ok := strings.Cut(s, "://"); ok && scheme != "https" {
+		c.Mistake("target", "want a host or an address that begins with https://, got %q", probes.Excerpt(s))
 		return
 	}
-	host, port := s, ""
-	if strings.Contains(s, "://") {
-		u, err := url.Parse(s)
-		if err != nil || u.Scheme != "https" || u.Hostname() == "" {
-			c.mistake("target", "want a host or an address that begins with https://, got %q", s)
-			return
-		}
-		host, port = u.Hostname(), u.Port()
-	} else if h, p, err := net.SplitHostPort(s); err == nil {
-		host, port = h, p
-	}
-	if !portOK(&port) {
-		c.mistake("target", "want a port of 1 to 65535, got %q", port)
-	}
-	ascii, err := asciiHost(strings.Trim(host, "[]"))
-	if err != nil {
-		c.mistake("target", "want a host such as www.example.test, with or without a port, got %q", s)
-		return
-	}
-	p.host, p.port, p.name = ascii, port, ascii
-}
-
-// portOK fills an empty port in.
-func portOK(port *string) bool {
-	*port = cmp.Or(*port, "443")
-	n, err := strconv.ParseUint(*port, 10, 16)
-	return err == nil && n > 0
-}
-
-// asciiHost makes a host fit for the wire: an address, or a name in ASCII.
-func asciiHost(host string) (string, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap().String(), nil
-	}
-	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
-	if err != nil {
-		// Underscores are no valid names, yet they resolve.
-		ascii = strings.ToLower(strings.TrimSuffix(host, "."))
-	}
-	if ascii == "" || len(ascii) > maxSNI || strings.ContainsFunc(ascii, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
-	}) {
-		return "", fmt.Errorf("%q is no host", host)
-	}
-	return ascii, nil
+	p.host, p.port = c.Target("target", s, "443")
+	p.name = p.host
 }
 
 func (c *checker) name(s string, p *prober) {
 	if s == "" {
 		return
 	}
-	ascii, err := asciiHost(s)
+	ascii, err := reach.ASCIIHost(s)
 	if err != nil {
-		c.mistake("sni", "want a host's name such as www.example.test, got %q", s)
+		c.Mistake("sni", "want a host's name such as www.example.test, got %q", s)
 		return
 	}
 	p.name = ascii
@@ -201,7 +140,7 @@ func (c *checker) connect(s string, p *prober) {
 	}
 	a, err := netip.ParseAddrPort(s)
 	if err != nil || a.Port() == 0 {
-		c.mistake("connect", "want an address such as 10.1.2.3 or 10.1.2.3:8443, got %q", s)
+		c.Mistake("connect", "want an address such as 10.1.2.3 or 10.1.2.3:8443, got %q", s)
 		return
 	}
 	p.connect, p.port = a.Addr().Unmap(), strconv.Itoa(int(a.Port()))
@@ -212,11 +151,11 @@ func (c *checker) protocols(p *prober) {
 		p.alpn = []string{"h2", "http/1.1"}
 	}
 	if len(p.alpn) > maxALPN {
-		c.mistake("alpn", "want at most %d protocols, got %d", maxALPN, len(p.alpn))
+		c.Mistake("alpn", "want at most %d protocols, got %d", maxALPN, len(p.alpn))
 	}
 	for i, name := range p.alpn {
 		if name == "" || len(name) > maxProtocol {
-			c.mistake(fmt.Sprintf("alpn[%d]", i), "want a protocol such as h2 or http/1.1, got %q", probes.Excerpt(name))
+			c.Mistake(fmt.Sprintf("alpn[%d]", i), "want a protocol such as h2 or http/1.1, got %q", probes.Excerpt(name))
 		}
 	}
 }
@@ -232,19 +171,6 @@ func (c *checker) floor(v any) uint16 {
 	if floor, ok := versions[text]; ok {
 		return floor
 	}
-	c.mistake("min_version", "want 1.0, 1.1, 1.2 or 1.3, got %v", v)
+	c.Mistake("min_version", "want 1.0, 1.1, 1.2 or 1.3, got %v", v)
 	return defaultFloor
-}
-
-func (c *checker) compile(key string, sources []string) []*expect.Expr {
-	var out []*expect.Expr
-	for i, src := range sources {
-		e, err := expect.Compile(src, Fields())
-		if err != nil {
-			c.mistake(fmt.Sprintf("%s[%d]", key, i), "%v", err)
-			continue
-		}
-		out = append(out, e)
-	}
-	return out
 }

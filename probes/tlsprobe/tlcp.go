@@ -15,6 +15,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/reach"
 )
 
 // tlcpWish is what a definition wants of national cryptography.
@@ -69,7 +70,6 @@ func (r *run) needsTLCP() bool { return r.tlcp == tlcpExpected || r.tlcp == tlcp
 func (r *run) lookTLCP(ctx context.Context) error {
 	start := time.Now()
 	err := r.within(ctx, stepTLCP, func(ctx context.Context) error {
-		r.annotateTarget(ctx)
 		if err := r.greet(ctx, r.name); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (r *run) lookTLCP(ctx context.Context) error {
 		return nil
 	})
 	if r.tlcp == tlcpOnly {
-		r.time.Total = time.Since(start)
+		r.total = time.Since(start)
 	}
 	return err
 }
@@ -92,8 +92,7 @@ func (r *run) lookTLCP(ctx context.Context) error {
 // greet sends one ClientHello and reads the answer into r.sm. Its error says that
 // there was no connection, or that the run was called off.
 func (r *run) greet(ctx context.Context, name string) error {
-	main := r.tlcp == tlcpOnly
-	conn, err := r.meet(ctx, main)
+	conn, line, err := r.meet(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,20 +103,15 @@ func (r *run) greet(ctx context.Context, name string) error {
 	if t.err == nil {
 		t.read(r.anchors.sm, r.at)
 	}
-	shown := t.err
+	r.sm = t
+	t.failure = reach.Explain(ctx, "tls", r.name, time.Since(start), t.err)
+	shown := t.failure
 	if !r.needsTLCP() {
 		shown = nil // an answer like any other
 	}
-	took := r.phase(ctx, "tls", r.name, start, shown, t.attrs()...)
-	if main {
-		r.time.TLS += took
-	}
-	r.sm = t
-	if t.err != nil {
-		t.failure = r.fail(ctx, "tls", r.name, start, t.err)
-	}
-	if errors.Is(t.failure, errStopped) {
-		return errStopped
+	line.Time.TLS, _ = line.Phase(ctx, "tls", r.name, start, shown, t.attrs()...)
+	if errors.Is(t.failure, reach.ErrStopped) {
+		return reach.ErrStopped
 	}
 	return nil
 }
@@ -139,8 +133,7 @@ func exchange(ctx context.Context, conn net.Conn, name string, now time.Time) (f
 	if err != nil {
 		return flight{}, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer reach.Hurry(ctx, conn)()
 	if _, err := conn.Write(hello); err != nil {
 		return flight{}, fmt.Errorf("sending the greeting: %w", err)
 	}

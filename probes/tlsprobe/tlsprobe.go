@@ -6,11 +6,14 @@ package tlsprobe
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/netip"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/expect"
+	"github.com/gengfu/gengfu/probes/reach"
 )
 
 // Kind is the kind "tls".
@@ -55,7 +58,7 @@ func (p *prober) Probe(ctx context.Context, env probes.Env) (probes.Result, erro
 	if err != nil {
 		return probes.Result{}, err
 	}
-	r := &run{prober: p, env: env, anchors: anchors, at: p.now()}
+	r := &run{prober: p, env: env, anchors: anchors, at: p.now(), line: reach.Line{Env: env}}
 	if err := r.look(ctx); err != nil {
 		return probes.Result{}, err
 	}
@@ -69,11 +72,10 @@ type run struct {
 	anchors anchors
 	at      time.Time // by which dates are judged
 
-	time    probes.Timings
-	addrs   []netip.Addr // what the host resolved to
-	ip      netip.Addr   // of the last connection
-	met     bool         // ip answered
-	step    string       // in which failure came
+	line    reach.Line // to the first handshake
+	total   time.Duration
+	met     bool   // the target answered at line.IP
+	step    string // in which failure came
 	failure *probes.Failure
 	session *session // of the standard handshake; nil when none was tried
 	chain   chain
@@ -83,7 +85,8 @@ type run struct {
 }
 
 // look speaks to the target. Its error is about this agent, or says that the run
-// was called off; what is wrong with the service is noted in r.
+// was called off; what is wrong with the service is noted in r. It speaks to one
+// address throughout: the one that answered first.
 func (r *run) look(ctx context.Context) error {
 	if r.tlcp != tlcpOnly {
 		if err := r.standard(ctx); err != nil {
@@ -101,7 +104,7 @@ func (r *run) standard(ctx context.Context) error {
 	r.session = &session{}
 	start := time.Now()
 	err := r.within(ctx, stepHandshake, r.handshake)
-	r.time.Total = time.Since(start)
+	r.total = time.Since(start)
 	if err != nil || len(r.session.state.PeerCertificates) == 0 {
 		return err
 	}
@@ -118,7 +121,33 @@ func (r *run) standard(ctx context.Context) error {
 	return nil
 }
 
-// within runs do as a step. A failure of the service is noted and ends nothing.
+// within runs do as a step. The first failure of the service is noted and ends
+// nothing; any other error does.
 func (r *run) within(ctx context.Context, step string, do func(context.Context) error) error {
-	return r.note(step, r.env.Record.Step(ctx, step, do))
+	err := r.env.Record.Step(ctx, step, do)
+	var f *probes.Failure
+	if !errors.As(err, &f) {
+		return err
+	}
+	if r.failure == nil {
+		r.step, r.failure = step, f
+	}
+	return nil
+}
+
+// meet opens a connection to the target, over line when it is the first.
+func (r *run) meet(ctx context.Context) (net.Conn, *reach.Line, error) {
+	line, host := &r.line, r.host
+	switch {
+	case r.met:
+		line, host = &reach.Line{Env: r.env}, r.line.IP.String()
+	case r.connect.IsValid():
+		host = r.connect.String()
+	}
+	conn, err := line.Connect(ctx, host, r.port, reach.Any)
+	r.met = r.met || err == nil
+	r.env.Record.Annotate(ctx,
+		probes.Attr{Key: "server.address", Value: r.host},
+		probes.Attr{Key: "tls.client.server_name", Value: r.name})
+	return conn, line, err
 }
