@@ -83,6 +83,8 @@ type Options struct {
 	// SpansOf decodes the stored OTLP bytes of one trace.
 	SpansOf func(otlp []byte) ([]probes.Span, error)
 	Now     func() time.Time
+	// Health tells what is wrong with the coordinator itself; nil tells nothing.
+	Health func() []Warning
 }
 
 // Builder answers what pages and API ask. It is safe for concurrent use.

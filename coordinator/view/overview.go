@@ -185,6 +185,9 @@ func (b *Builder) CatalogState(ctx context.Context) (CatalogState, error) {
 // warnings lists what is wrong with the fleet itself.
 func (b *Builder) warnings(ctx context.Context, agents []Agent, c CatalogState) ([]Warning, error) {
 	out := []Warning{}
+	if b.Health != nil {
+		out = append(out, b.Health()...)
+	}
 	if c.Refused != nil {
 		out = append(out, Warning{Kind: "catalog_refused", Link: "/definitions", Text: fmt.Sprintf(
 			"新的监测定义（%s）有 %d 处错误，未采用，仍按上一版拨测；请按提示修改后重新提交。", short(c.Refused.Commit), len(c.Refused.Mistakes))})
