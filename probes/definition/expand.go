@@ -2,6 +2,7 @@ package definition
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gengfu/gengfu/probes"
@@ -24,7 +25,24 @@ type expander struct {
 	service  map[string]string
 	file     string
 	secrets  []string
+	saved    []string // names that stay, as an earlier step gives their values
 	mistakes Mistakes
+}
+
+// declare makes ${name} stay for every name that a "save" of the probe gives to
+// a value of its own: only a run knows it.
+func (x *expander) declare(n *node) {
+	for _, item := range n.items {
+		x.declare(item)
+	}
+	for _, p := range n.pairs {
+		if p.key == "save" && p.value.shape == shapeMap {
+			for _, saved := range p.value.pairs {
+				x.saved = append(x.saved, saved.key)
+			}
+		}
+		x.declare(p.value)
+	}
 }
 
 // tree expands every text below n, in place.
@@ -79,6 +97,9 @@ func (x *expander) value(n *node, name string) string {
 			x.wrong(n, "want a secret's name of letters, digits and \"_\" that begins with a letter, got %q; rename the secret", probes.Excerpt(secret))
 		}
 		x.secrets = append(x.secrets, secret)
+		return asWritten
+	}
+	if slices.Contains(x.saved, name) {
 		return asWritten
 	}
 	value, ok := x.service[name]

@@ -214,6 +214,7 @@ func (c *compiler) probe(file string, i int, n *node, s probes.Service, seen map
 	x := &expander{file: file, service: map[string]string{
 		"service.id": s.ID, "service.name": s.Name, "service.code": s.Code, "service.url": s.URL,
 	}}
+	x.declare(own)
 	x.tree(own)
 	c.mistakes = append(c.mistakes, x.mistakes...)
 	slices.Sort(x.secrets)

@@ -92,7 +92,7 @@ func TestReadHTML(t *testing.T) {
 			require.Equal(t, tt.text, text)
 		})
 	}
-	_, text := readHTML(strings.Repeat("<div>", 200_000) + strings.Repeat("文字 ", 100_000), true)
+	_, text := readHTML(strings.Repeat("<div>", 200_000)+strings.Repeat("文字 ", 100_000), true)
 	require.LessOrEqual(t, len(text), maxText)
 }
 

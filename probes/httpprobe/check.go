@@ -80,7 +80,13 @@ func (c *checker) step(key string, s stepSettings) *step {
 		warn:     c.compile(key+"warn", s.Warn),
 		business: c.business(key+"business", s.Business),
 	}
+	st.save = c.savers(key+"save", s.Save)
 	st.uses = uses(st.expect, st.warn)
+	st.json = st.uses["json"] || st.business != nil
+	for _, from := range st.save {
+		st.json = st.json || from.kind == byJSON
+		c.saved[from.name] = true
+	}
 	return st
 }
 
@@ -111,7 +117,29 @@ func (c *checker) plan(key string, r *request) plan {
 		}
 		p.basic = &[2]template{c.template(key+".basic.user", b.User), c.template(key+".basic.password", b.Password)}
 	}
+	if r.Bearer != "" {
+		p.bearer = c.template(key+".bearer", r.Bearer)
+		if p.basic != nil {
+			c.mistake(key, "want either basic or bearer, got both; keep one")
+		}
+		if !httpguts.ValidHeaderFieldValue(r.Bearer) {
+			c.mistake(key+".bearer", "want a token on one line, got %q", r.Bearer)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Cookies)) {
+		c.cookie(key+".cookies."+name, name, r.Cookies[name], &p)
+	}
 	return p
+}
+
+func (c *checker) cookie(key, name, value string, p *plan) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		c.mistake(key, "want a cookie's name such as JSESSIONID, got %q", name)
+	}
+	if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\",;\\", r) }) {
+		c.mistake(key, "want a cookie's value of letters, digits and marks other than \" , ; \\, got %q; escape it as the site does", value)
+	}
+	p.cookies = append(p.cookies, line{name: name, value: c.template(key, value), guarded: true})
 }
 
 func (c *checker) method(key string, r *request) string {
@@ -186,6 +214,9 @@ func (c *checker) address(key, address string, p *plan) {
 	if err != nil {
 		c.mistake(key, "want an address such as https://host/path, got %q: %v", address, err)
 		return
+	}
+	if !p.led {
+		p.origin = origin(u)
 	}
 	if p.url.fixed() {
 		p.fixed, p.address = u, u.String()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +55,10 @@ func (s *session) exchange(ctx context.Context, st *step) (*reply, *probes.Failu
 	case err != nil:
 		return nil, nil, err
 	}
+	if next.led && next.guarded() && !s.known(next.url) {
+		// A page does not choose who is told a secret.
+		return out.asked(next), &probes.Failure{Class: probes.ClassRedirect, Phrase: probes.PhraseRedirectSecret, Got: probes.Excerpt(s.redact.Text(next.address))}, nil
+	}
 	var seen map[string]bool
 	if st.plan.follow > 0 {
 		seen = map[string]bool{}
@@ -85,6 +91,16 @@ func (s *session) exchange(ctx context.Context, st *step) (*reply, *probes.Failu
 		out.redirects++
 		out.span = "redirect " + strconv.Itoa(out.redirects)
 	}
+}
+
+func (r *reply) asked(a ask) *reply {
+	r.ask = a
+	return r
+}
+
+// known reports whether the definition itself names where an address leads to.
+func (s *session) known(u *url.URL) bool {
+	return slices.ContainsFunc(s.steps, func(st *step) bool { return st.plan.origin == origin(u) }) || s.allow.host(u.Hostname())
 }
 
 // total is what a user waited: the phases, and nothing of this agent's own.

@@ -27,6 +27,7 @@ func Fields() []expect.Field {
 		{Name: "header", Doc: "a header of the final reply, such as header('Content-Type')", Zero: (func(string) string)(nil)},
 		{Name: "cookie", Doc: "a cookie that the site has set, such as cookie('SESSION')", Zero: (func(string) string)(nil)},
 		{Name: "protocol", Doc: "the protocol of the final reply, such as HTTP/1.1 or HTTP/2.0", Zero: ""},
+		{Name: "saved", Doc: "what the steps saved, such as saved.token; shown as *** unless it may be"},
 		{Name: "cert", Doc: "the certificate of the final reply", Zero: map[string]any{"days_left": 0.0}},
 		{Name: "ip", Doc: "the address that was spoken to last", Zero: ""},
 		{Name: "redirects", Doc: "how many redirects were followed", Zero: 0},
@@ -71,6 +72,8 @@ func (s *session) field(name string, got *reply, p page, t probes.Timings) any {
 		if !got.tlsUntil.IsZero() {
 			return map[string]any{"days_left": time.Until(got.tlsUntil).Hours() / 24}
 		}
+	case "saved":
+		return s.shown()
 	case "cookie":
 		return func(name string) string { return s.redact.Secrets(s.cookieValue(got, name)) }
 	default:

@@ -43,6 +43,8 @@ type step struct {
 	warn     []*expect.Expr
 	uses     map[string]bool // the fields that these two speak of
 	business *envelope
+	save     []saver
+	json     bool // the reply is to be JSON
 }
 
 // Probe implements probes.Prober.

@@ -132,6 +132,11 @@ func (s *session) weigh(res *probes.Result, got *reply, p page) {
 		res.Fail(probes.Finding{Class: probes.ClassEncoding, Phrase: probes.PhraseCharset, Want: probes.Excerpt(p.declared), Got: p.guess})
 	}
 	blame(res, st.expect, st.warn, res.Checks, got.status)
+	if len(st.save) > 0 && !over(*res) {
+		if missing := s.save(got, p); missing != nil {
+			res.Fail(missing.Finding(""))
+		}
+	}
 }
 
 // asks reports whether an expectation speaks of a field.

@@ -66,7 +66,7 @@ func (s *session) readsText(got *reply) bool {
 
 // readsJSON reports whether a step's reply is to be JSON.
 func (s *session) readsJSON(st *step) bool {
-	return st.uses["json"] || st.business != nil || s.uses["json"] && st == s.steps[len(s.steps)-1]
+	return st.json || s.uses["json"] && st == s.steps[len(s.steps)-1]
 }
 
 func isJSON(contentType string) bool {

@@ -28,6 +28,7 @@ type plan struct {
 	asked   bool     // url has a "?"
 	fixed   *url.URL // the address when no reference stands in it
 	address string   // and as text
+	origin  string   // scheme and host of the address as written; empty when led
 	led     bool     // a value that a reply gave says which host is asked
 	host    template // a Host header that the definition sets
 	fields  []line   // headers, in order of their names

@@ -41,11 +41,12 @@ type settings struct {
 
 // stepSettings are the keys of one step of a flow.
 type stepSettings struct {
-	Name     string    `yaml:"name" doc:"what people call the step, such as 登录"`
-	Request  request   `yaml:"request" doc:"the request: an address, or a map that says more"`
-	Expect   []string  `yaml:"expect" doc:"expressions that must hold for this step's reply"`
-	Warn     []string  `yaml:"warn" doc:"expressions that should hold for this step's reply"`
-	Business *business `yaml:"business" doc:"the code in a JSON envelope that means success"`
+	Name     string            `yaml:"name" doc:"what people call the step, such as 登录"`
+	Request  request           `yaml:"request" doc:"the request: an address, or a map that says more"`
+	Expect   []string          `yaml:"expect" doc:"expressions that must hold for this step's reply"`
+	Warn     []string          `yaml:"warn" doc:"expressions that should hold for this step's reply"`
+	Business *business         `yaml:"business" doc:"the code in a JSON envelope that means success"`
+	Save     map[string]saving `yaml:"save" doc:"values to take out of the reply, for later steps as ${name}"`
 }
 
 // request is what is sent. ${secret:NAME} and ${name}, which an earlier step
@@ -58,6 +59,8 @@ type request struct {
 	Form    map[string]string `yaml:"form" doc:"a body as a form sends it"`
 	Body    string            `yaml:"body" doc:"any other body"`
 	Basic   *basic            `yaml:"basic" doc:"a user and a password (RFC 7617)"`
+	Bearer  string            `yaml:"bearer" doc:"a token (RFC 6750), usually ${secret:NAME}"`
+	Cookies map[string]string `yaml:"cookies" doc:"cookies of the address's host"`
 	Follow  any               `yaml:"follow" doc:"true, false or how many redirects are followed; default 10"`
 }
 
@@ -135,6 +138,12 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		maxBody:  cmp.Or(d.MaxBody, defaultMaxBody),
 	}
 	if p.flow {
+		c.later = map[string]bool{}
+		for _, s := range d.Steps {
+			for name := range s.Save {
+				c.later[name] = true
+			}
+		}
 		c.flow(p, d)
 	} else {
 		p.steps = []*step{c.step("", stepSettings{Request: d.Request, Expect: d.Expect, Warn: d.Warn, Business: d.Business})}

@@ -30,6 +30,7 @@ func TestDefinitions(t *testing.T) {
 		"request: {url: \"${service.url}\", follow: 3}",
 		"request: {url: \"${service.url}\", follow: false, basic: {user: u, password: \"${secret:P}\"}, headers: {X-A: b}}",
 		"request: ${service.url}\nrules: off",
+		"steps:\n  - name: 登录\n    request: {url: \"${service.url}\", form: {p: \"${secret:P}\"}}\n    save: {token: json.data.token, id: {css: a, attr: href}}\n  - request: {url: \"${id}\", bearer: \"${token}\", cookies: {a: \"${token}\"}, json: {a: [\"${token}\"]}}\n    expect: [\"saved.token != ''\"]\nexpect: [\"latency < 3s\"]",
 		"request: ${service.url}\nallow: [10.0.0.0/8, \"::1\", .example, sso.example, 政务.example]",
 		"request: ${service.url}\nrules: false",
 		"request: ${service.url}\nrules: [soft_404, maintenance]\ncharset: GBK\nmax_body: 1000\nca_file: /etc/ca.pem",
@@ -69,6 +70,17 @@ func TestMistakes(t *testing.T) {
 		{"body bound", "request: http://a.test/\nmax_body: -1", []string{`11:15: max_body: want 1 to 67108864 bytes, got -1`}},
 		{"business path", "request: http://a.test/\nbusiness: {path: \"a..b\", ok: [[1]]}", []string{`11:22: business.path: want a dotted path`, `11:35: business.ok[0]: want a code`}},
 		{"allowed places", "request: http://a.test/\nallow: [10.0.0.0/99, \"http://x\", \"*.x\", \"\"]", []string{`11:13: allow[0]: want a host such as sso.example`, `11:26: allow[1]`, `11:38: allow[2]`, `11:45: allow[3]`}},
+		{"both forms", "request: http://a.test/\nsteps: [{request: http://a.test/}]", []string{`10:14: request: want either request or steps, got both`}},
+		{"step without an address", "steps: [{name: a}, {request: {method: GET}}]", []string{`10:13: steps[0].request: want the address`, `10:34: steps[1].request: want the address`}},
+		{"mistakes in a step", "steps: [{request: {url: \"ftp://a.test/\", headers: {a b: c}}, expect: [nope], business: {path: a..b}}]", []string{`10:29: steps[0].request.url: want`, `10:61: steps[0].request.headers.a b: want`, `10:75: steps[0].expect[0]: column 1`, `10:99: steps[0].business.path: want`}},
+		{"business of a flow", "steps: [{request: http://a.test/}]\nbusiness: {}", []string{`11:15: business: want it inside the step`}},
+		{"value that nobody saves", "steps: [{request: http://a.test/}, {request: \"http://a.test/${token}\"}]", []string{`10:50: want ${service.id}`}},
+		{"value that a later step saves", "steps: [{request: \"http://a.test/${token}\"}, {request: http://a.test/, save: {token: a}}]", []string{`10:23: steps[0].request.url: want a value that an earlier step saved, got ${token}, which comes later`}},
+		{"value as a host", "steps: [{request: http://a.test/, save: {h: a}}, {request: \"http://${h}/\"}]", []string{`10:64: steps[1].request.url: want a saved value as an address or behind the host`}},
+		{"nowhere to save from", "steps: [{request: http://a.test/, save: {A: x, a: {}, b: {json: x, css: y}, c: {regexp: \"(\"}, d: {css: \"[\"}, e: {json: $.}, f: {header: x, attr: y}, g: {json: a..b}}}]", []string{
+			`10:49: steps[0].save.A: want a name of lower-case`, `10:55: steps[0].save.a: want one of json, regexp`, `10:62: steps[0].save.b: want one of json, regexp, css, header and cookie, got 2`,
+			`10:93: steps[0].save.c.regexp: want a regular expression`, `10:108: steps[0].save.d.css: want a selector`, `10:117: steps[0].save.e: want a JSON path`, `10:150: steps[0].save.f.attr: want css`, `10:157: steps[0].save.g: want a path`}},
+		{"two credentials", "request: {url: http://a.test/, basic: {user: u}, bearer: \"a\\nb\", cookies: {\"a b\": \"c;d\"}}", []string{`10:14: request: want either basic or bearer`, `10:62: request.bearer: want a token on one line`, `10:87: request.cookies.a b: want a cookie's name`, `10:87: request.cookies.a b: want a cookie's value`}},
 		{"all at once", "request: {url: \"ftp://a.test/\", method: FETCH}\ncharset: nope\nexpect: [\"nope\"]", []string{`10:20: request.url`, `10:45: request.method`, `11:14: charset`, `12:14: expect[0]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -63,7 +63,7 @@ func readable(t testing.TB, f probes.Finding) {
 	require.False(t, got && f.Got == "", "the phrase needs Got: %+v", f)
 	require.LessOrEqual(t, len(f.Want), probes.ExcerptMax, "%+v", f)
 	require.LessOrEqual(t, len(f.Got), probes.ExcerptMax, "%+v", f)
-	if f.Phrase != probes.PhraseCheck && f.Phrase != probes.PhraseStatus && f.Phrase != probes.PhraseTextMissing && f.Phrase != probes.PhraseTextShown {
+	if f.Phrase != probes.PhraseCheck && f.Phrase != probes.PhraseStatus && f.Phrase != probes.PhraseTextMissing && f.Phrase != probes.PhraseTextShown && f.Phrase != probes.PhraseNotFound {
 		require.NotRegexp(t, prose, f.Want, "Want is data: %+v", f)
 	}
 	if !quoting[f.Phrase] {

@@ -155,3 +155,18 @@ func TestStep(t *testing.T) {
 	require.Equal(t, "tap 查询", wording.Step(wording.EN, "tap text=查询"))
 	require.Equal(t, "wait for .free", wording.Step(wording.EN, "wait .free"))
 }
+
+func TestAFindingNamesWhichOfSeveral(t *testing.T) {
+	for step, want := range map[string]string{
+		"request":                 "页面显示系统维护",
+		"step 登录":                 "步骤「登录」：页面显示系统维护",
+		"step 2":                  "步骤「第 2 步」：页面显示系统维护",
+		"node 10.0.0.1":           "步骤「节点 10.0.0.1」：页面显示系统维护",
+		"node 10.0.0.1 / step 登录": "步骤「节点 10.0.0.1 的登录」：页面显示系统维护",
+		"ipv6":                    "步骤「经 IPv6」：页面显示系统维护",
+		"tap text=a / b":          "页面显示系统维护",
+	} {
+		f := probes.Finding{Class: probes.ClassMaintenancePage, Phrase: probes.PhraseMaintenance, Step: step}
+		require.Equal(t, want, wording.Finding(wording.ZH, f), step)
+	}
+}

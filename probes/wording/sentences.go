@@ -28,6 +28,9 @@ const (
 // step is the step that s names; empty for none.
 func (s sentence) step(l Lang, name string) string {
 	op, _, _ := strings.Cut(name, " ")
+	if parts(name) {
+		return Step(l, name)
+	}
 	if name == stepRequest || name == stepHandshake || name == stepConnect || name == stepPing || s.where == itself || s.where == onTheWay && op == string(probes.OpOpen) {
 		return ""
 	}
