@@ -140,3 +140,9 @@ func (l look) span(t testing.TB, name string) probetest.Span {
 	require.Fail(t, "no such span", "%s in %v", name, l.rec.Names())
 	return probetest.Span{}
 }
+
+// decodeAt makes a prober that takes it to be that day.
+func decodeAt(t testing.TB, keys string) probes.Prober {
+	t.Helper()
+	return probetest.Decode(t, tlsprobe.KindAt(day), keys)
+}
