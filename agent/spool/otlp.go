@@ -27,10 +27,8 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/gengfu/gengfu/probes"
 )
@@ -109,13 +107,7 @@ func (s *OTLP) Close() error {
 
 // SendTraces implements Sender.
 func (s *OTLP) SendTraces(ctx context.Context, batch [][]byte) error {
-	// TracesData and ExportTraceServiceRequest have the same one field, so the
-	// messages of a batch put one after the other are a request.
-	var req collectorpb.ExportTraceServiceRequest
-	if err := proto.Unmarshal(slices.Concat(batch...), &req); err != nil {
-		return &PermanentError{Err: fmt.Errorf("reading spooled traces: %w", err)}
-	}
-	return s.each(ctx, func(ctx context.Context, t Target) error { return s.export(ctx, t, &req) })
+	return s.each(ctx, func(ctx context.Context, t Target) error { return s.export(ctx, t, batch) })
 }
 
 // SendEvidence implements Sender.
@@ -189,7 +181,7 @@ func (s *OTLP) conn(t Target) (*grpc.ClientConn, error) {
 	c, err := grpc.NewClient("passthrough:///"+t.OTLP,
 		grpc.WithTransportCredentials(s.credentialsFor(t)),
 		grpc.WithNoProxy(),
-		grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)),
+		grpc.WithDefaultCallOptions(callOptions()...),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: maxWait},
 			MinConnectTimeout: s.o.Timeout,
@@ -202,14 +194,20 @@ func (s *OTLP) conn(t Target) (*grpc.ClientConn, error) {
 	return c, nil
 }
 
-func (s *OTLP) export(ctx context.Context, t Target, req *collectorpb.ExportTraceServiceRequest) error {
+func (s *OTLP) export(ctx context.Context, t Target, batch messages) error {
 	conn, err := s.conn(t)
 	if err != nil {
 		return err
 	}
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+s.o.Token)
-	resp, err := collectorpb.NewTraceServiceClient(conn).Export(ctx, req)
+	var resp collectorpb.ExportTraceServiceResponse
+	err = conn.Invoke(ctx, collectorpb.TraceService_Export_FullMethodName, batch, &resp)
 	if err != nil {
+		// A server that cannot decode calls it its own failure, so find out
+		// whose it is: what nobody can read must not be sent for ever.
+		if bad := batch.check(); status.Code(err) == codes.Internal && bad != nil {
+			return &PermanentError{Err: bad}
+		}
 		return exportError(t.OTLP, err)
 	}
 	if p := resp.GetPartialSuccess(); p.GetRejectedSpans() > 0 {

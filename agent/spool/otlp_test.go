@@ -249,7 +249,7 @@ func TestOTLPSortsErrors(t *testing.T) {
 		require.NotContains(t, err.Error(), "the token")
 		requireKind(t, err, tt.permanent, tt.denied, tt.after)
 	}
-	require.Error(t, s.SendTraces(t.Context(), [][]byte{[]byte("garbage")}))
+	requireKind(t, s.SendTraces(t.Context(), [][]byte{otlp(t, "x"), []byte("garbage")}), true, false, 0)
 
 	for _, tt := range []struct {
 		status    int
