@@ -11,12 +11,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/semconv"
@@ -37,6 +34,7 @@ type Options struct {
 type Telemetry struct {
 	tracer trace.Tracer
 	sink   func(ctx context.Context, otlp []byte) error
+	wire   *encoder
 	open   openTraces
 }
 
@@ -50,10 +48,10 @@ const (
 
 // New makes a Telemetry. It reads neither the environment nor any global.
 func New(o Options) *Telemetry {
-	t := &Telemetry{sink: o.Sink, open: openTraces{byID: map[trace.TraceID]*Trace{}}}
-	attrs := semconv.ResourceAttributes(o.Agent, o.Vantage, o.Version, o.Labels)
+	about := resource.NewWithAttributes(semconv.SchemaURL, semconv.ResourceAttributes(o.Agent, o.Vantage, o.Version, o.Labels)...)
+	t := &Telemetry{sink: o.Sink, wire: newEncoder(about), open: openTraces{byID: map[trace.TraceID]*Trace{}}}
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL, attrs...)),
+		sdktrace.WithResource(about),
 		sdktrace.WithSampler(sdktrace.AlwaysSample()),
 		sdktrace.WithRawSpanLimits(sdktrace.SpanLimits{
 			AttributeCountLimit:       maxAttributes,
@@ -116,41 +114,6 @@ func (o *openTraces) Shutdown(context.Context) error { return nil }
 
 // ForceFlush implements sdktrace.SpanProcessor.
 func (o *openTraces) ForceFlush(context.Context) error { return nil }
-
-// encode makes one TracesData message of spans, whose last is the root. What is
-// too large loses the attributes of its child spans first and the child spans
-// next, and says so on the root.
-func encode(ctx context.Context, spans []sdktrace.ReadOnlySpan) ([]byte, error) {
-	var got capture
-	if err := otlptrace.NewUnstarted(&got).ExportSpans(ctx, spans); err != nil {
-		return nil, fmt.Errorf("encoding a trace: %w", err)
-	}
-	data := &tracepb.TracesData{ResourceSpans: got.spans}
-	if proto.Size(data) > semconv.MaxTraceBytes {
-		shrink(data)
-	}
-	otlp, err := proto.Marshal(data)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a trace: %w", err)
-	}
-	return otlp, nil
-}
-
-// capture is an otlptrace client that keeps what it is given: the one way to
-// the SDK's own translation into OTLP.
-type capture struct{ spans []*tracepb.ResourceSpans }
-
-// Start implements otlptrace.Client.
-func (c *capture) Start(context.Context) error { return nil }
-
-// Stop implements otlptrace.Client.
-func (c *capture) Stop(context.Context) error { return nil }
-
-// UploadTraces implements otlptrace.Client.
-func (c *capture) UploadTraces(_ context.Context, rs []*tracepb.ResourceSpans) error {
-	c.spans = append(c.spans, rs...)
-	return nil
-}
 
 func attributes(attrs []probes.Attr) []attribute.KeyValue {
 	if len(attrs) > maxChildAttributes {

@@ -170,7 +170,7 @@ func (t *Trace) End(ctx context.Context, run probes.Run) error {
 	if err != nil {
 		return err
 	}
-	otlp, err := encode(ctx, spans)
+	otlp, err := t.owner.wire.encode(ctx, spans)
 	if err != nil {
 		return err
 	}
