@@ -13,11 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gengfu/gengfu/coordinator/availability"
-	"github.com/gengfu/gengfu/coordinator/calendar"
 	"github.com/gengfu/gengfu/coordinator/incident"
 	"github.com/gengfu/gengfu/coordinator/record"
 	"github.com/gengfu/gengfu/coordinator/record/render"
@@ -35,10 +35,19 @@ type records struct {
 	cfg     Config
 	base    string // of links in files
 	now     func() time.Time
+
+	mu     sync.Mutex
+	counts map[string]counted // by day, those of the list
 }
 
 // Sheet composes one document.
 func (r *records) Sheet(ctx context.Context, kind, period string) (record.Sheet, error) {
+	return r.compose(ctx, recordSource{r.store}, kind, period, r.now(), r.catalog())
+}
+
+// compose composes one document from a source, as of now, by a catalog, which
+// may be nil.
+func (r *records) compose(ctx context.Context, src record.Source, kind, period string, now time.Time, c *definition.Catalog) (record.Sheet, error) {
 	doc, err := record.Find(kind)
 	if err != nil {
 		return record.Sheet{}, fmt.Errorf("%w: %w", view.ErrNotFound, err)
@@ -47,17 +56,14 @@ func (r *records) Sheet(ctx context.Context, kind, period string) (record.Sheet,
 	if err != nil {
 		return record.Sheet{}, fmt.Errorf("%w: %w", view.ErrNotFound, err)
 	}
-	s := record.Setting{Now: r.now(), Client: r.cfg.Client, Compiler: r.cfg.Compiler}
-	if c := r.catalog(); c != nil {
-		s.Commit, s.Services, s.Rounds = c.Revision.Commit, c.Services, c.Calendar.Rounds
+	s := record.Setting{Now: now, Client: r.cfg.Client, Compiler: r.cfg.Compiler, Rounds: rounds(c)}
+	if c != nil {
+		s.Commit, s.Services = c.Revision.Commit, c.Services
 		for _, m := range c.Calendar.Maintenance {
 			s.Windows = append(s.Windows, record.Window{Services: m.Services, From: m.From, To: m.To, Reason: m.Reason})
 		}
 	}
-	if len(s.Rounds) == 0 {
-		s.Rounds = []time.Duration{9 * time.Hour, 14 * time.Hour, 17 * time.Hour}
-	}
-	facts, err := record.Load(ctx, recordSource{r.store}, kind, p, s)
+	facts, err := record.Load(ctx, src, kind, p, s)
 	if err != nil {
 		return record.Sheet{}, fmt.Errorf("composing %s of %s: %w", kind, period, err)
 	}
@@ -68,76 +74,33 @@ func (r *records) Sheet(ctx context.Context, kind, period string) (record.Sheet,
 	return sheet, nil
 }
 
+// rounds are the times of the day for which the daily record says what was seen.
+func rounds(c *definition.Catalog) []time.Duration {
+	if c != nil && len(c.Calendar.Rounds) > 0 {
+		return c.Calendar.Rounds
+	}
+	return []time.Duration{9 * time.Hour, 14 * time.Hour, 17 * time.Hour}
+}
+
 // Render composes a document and writes it in a format.
 func (r *records) Render(ctx context.Context, kind, period, ext string, w io.Writer) (string, error) {
+	if ext != "xlsx" && ext != "json" { // before the work, not after it
+		return "", fmt.Errorf("%w: want the format xlsx or json, got %q", view.ErrNotFound, ext)
+	}
 	sheet, err := r.Sheet(ctx, kind, period)
 	if err != nil {
 		return "", err
 	}
-	switch ext {
-	case "xlsx":
+	if ext == "xlsx" {
 		if err := render.XLSX(w, sheet, r.base); err != nil {
 			return "", fmt.Errorf("writing %s of %s as a workbook: %w", kind, period, err)
 		}
 		return render.XLSXType, nil
-	case "json":
-		if err := json.NewEncoder(w).Encode(sheet); err != nil {
-			return "", fmt.Errorf("writing %s of %s as JSON: %w", kind, period, err)
-		}
-		return "application/json; charset=utf-8", nil
 	}
-	return "", fmt.Errorf("%w: want the format xlsx or json, got %q", view.ErrNotFound, ext)
-}
-
-// listed is how many days back the list of records reaches.
-const listed = 31
-
-// List lists the days for which a record can be composed, the newest first.
-func (r *records) List(ctx context.Context) ([]view.Record, error) {
-	now := r.now()
-	today, _ := calendar.Day(now)
-	due, err := r.store.Due(ctx, today.AddDate(0, 0, 1-listed), now)
-	if err != nil {
-		return nil, fmt.Errorf("reading what was due: %w", err)
+	if err := json.NewEncoder(w).Encode(sheet); err != nil {
+		return "", fmt.Errorf("writing %s of %s as JSON: %w", kind, period, err)
 	}
-	var out []view.Record
-	for k := range listed {
-		from := today.AddDate(0, 0, -k)
-		any := false
-		for _, d := range due {
-			any = any || d.Span.From.Before(from.AddDate(0, 0, 1)) && (d.Span.To.IsZero() || d.Span.To.After(from))
-		}
-		if !any {
-			continue
-		}
-		day := from.Format("2006-01-02")
-		row := view.Record{Kind: record.Daily.Kind, Day: day, Title: record.Daily.Title}
-		sheet, err := r.Sheet(ctx, row.Kind, day)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range sheet.Tables {
-			row.Rows += len(t.Rows)
-			for _, cells := range t.Rows {
-				for _, c := range cells {
-					if c.Text == record.ToFill {
-						row.ToFill++
-					}
-				}
-			}
-		}
-		fills, err := r.store.Filled(ctx, row.Kind, day)
-		if err != nil {
-			return nil, fmt.Errorf("reading what was filled in on %s: %w", day, err)
-		}
-		for _, f := range fills {
-			if f.At.After(row.Updated) {
-				row.Updated = f.At
-			}
-		}
-		out = append(out, row)
-	}
-	return out, nil
+	return "application/json; charset=utf-8", nil
 }
 
 // recordSource is the store as documents want it.

@@ -15,11 +15,17 @@ import (
 
 // Tx is one step of the evaluation: it reads touched slots and writes what
 // follows from them, all or nothing. It is used only inside Update, by one goroutine.
-type Tx struct{ tx *sql.Tx }
+type Tx struct {
+	tx    *sql.Tx
+	hours map[int64]struct{} // in which slots begin that it wrote
+}
 
 // Update runs fn in one write transaction, committed when fn returns nil.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
-	return s.inTx(ctx, "evaluating", func(tx *sql.Tx) error { return fn(&Tx{tx}) })
+	hours := map[int64]struct{}{}
+	// Also after an error: a commit that failed may have come about all the same.
+	defer func() { s.changes.note(hours) }()
+	return s.inTx(ctx, "evaluating", func(tx *sql.Tx) error { return fn(&Tx{tx, hours}) })
 }
 
 // Pending reports whether slots wait to be judged by now.
@@ -101,6 +107,7 @@ func (t *Tx) PutSlot(ctx context.Context, s availability.Slot) error {
 	if err != nil {
 		return err
 	}
+	t.hours[unixHour(s.Start)] = struct{}{}
 	_, err = t.tx.ExecContext(ctx, `INSERT OR REPLACE INTO slots (probe, start, every, voices, quorum, verdict, class, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		key, start, int64(s.Every), s.Rule.Count, s.Rule.Quorum, s.Verdict.String(), string(s.Class), string(s.Reason))
 	if err != nil {

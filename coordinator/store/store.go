@@ -42,6 +42,8 @@ type Store struct {
 	lock  *os.File
 	write *sql.DB // one connection: SQLite has one writer, so waiting happens here and in order
 	read  *sql.DB
+
+	changes changes
 }
 
 // Open opens the database in o.Dir, creates or migrates it, and holds the

@@ -258,3 +258,14 @@ func (b *Bureau) update(do func(*store.Tx) error) {
 	b.t.Helper()
 	require.NoError(b.t, b.Store.Update(b.t.Context(), do))
 }
+
+// Slot makes a judged slot of one minute without votes.
+func Slot(key probes.Key, start time.Time, verdict probes.Verdict) availability.Slot {
+	return availability.Slot{Key: key, Start: start.UTC(), Every: time.Minute, Rule: availability.Rule{Count: 2, Quorum: 2}, Verdict: verdict, Reason: availability.ReasonAgreed}
+}
+
+// Put stores a judged slot.
+func (b *Bureau) Put(s availability.Slot) {
+	b.t.Helper()
+	b.update(func(tx *store.Tx) error { return tx.PutSlot(b.t.Context(), s) })
+}
