@@ -3,6 +3,7 @@ package httpprobe
 import (
 	"fmt"
 	"maps"
+	"mime"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -144,13 +145,16 @@ func (c *checker) cookie(key, name, value string, p *plan) {
 
 func (c *checker) method(key string, r *request) string {
 	bodies := 0
-	for _, has := range []bool{r.JSON != nil, len(r.Form) > 0, r.Body != ""} {
+	for _, has := range []bool{r.JSON != nil, len(r.Form) > 0, len(r.Multipart) > 0, r.Body != ""} {
 		if has {
 			bodies++
 		}
 	}
 	if bodies > 1 {
-		c.mistake(key, "want one of json, form and body, got %d of them; keep the one that is to be sent", bodies)
+		c.mistake(key, "want one of json, form, multipart and body, got %d of them; keep the one that is to be sent", bodies)
+	}
+	if _, _, err := mime.ParseMediaType(r.Type); r.Type != "" && (r.Body == "" || err != nil) {
+		c.mistake(key+".type", "want the media type of body, such as text/xml; charset=gbk, got %q; the other bodies know theirs", r.Type)
 	}
 	method := strings.ToUpper(r.Method)
 	switch {

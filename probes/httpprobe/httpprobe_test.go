@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"mime"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -220,9 +222,9 @@ func TestVerdicts(t *testing.T) {
 		{"UTF-8 labelled gbk", send(200, "text/html; charset=gbk", hall), ``, probes.Down, probes.ClassEncoding, "编码不符：声明为 gbk，实际不是，可能是 utf-8"},
 		{"override of the label", send(200, utf8HTML, gbk(hall)), `charset: gbk`, probes.Up, "", ""},
 		{"compression nobody asked for", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "br")
+			w.Header().Set("Content-Encoding", "compress")
 			send(200, utf8HTML, "xx")(w, nil)
-		}, ``, probes.Down, probes.ClassEncoding, "应答使用了不支持的压缩方式 br"},
+		}, ``, probes.Down, probes.ClassEncoding, "应答使用了不支持的压缩方式 compress"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, _ := probe(t, with(t, serve(t, tt.reply), tt.rest))
@@ -329,6 +331,43 @@ func TestWhatIsSent(t *testing.T) {
 		user, password, ok := got.BasicAuth()
 		require.True(t, ok)
 		require.Equal(t, "u/pa55word", user+"/"+password)
+	})
+	t.Run("multipart", func(t *testing.T) {
+		probe(t, fmt.Sprintf(`{request: {url: %q, multipart: [{name: 名称, value: "a ${secret:TOKEN}"}, {name: f, file: '证"明.txt', value: 内容, type: text/plain}, {name: png, file: a.png, base64: iVBORw0K}]}}`, url))
+		kind, params, err := mime.ParseMediaType(got.Header.Get("Content-Type"))
+		require.NoError(t, err)
+		require.Equal(t, "multipart/form-data", kind)
+		form, err := multipart.NewReader(strings.NewReader(body), params["boundary"]).ReadForm(1 << 20)
+		require.NoError(t, err)
+		require.Equal(t, map[string][]string{"名称": {"a tok-5ecret/42"}}, form.Value)
+		require.Equal(t, "证%22明.txt", form.File["f"][0].Filename)
+		require.Equal(t, "text/plain", form.File["f"][0].Header.Get("Content-Type"))
+		require.EqualValues(t, 6, form.File["png"][0].Size)
+		require.Equal(t, "application/octet-stream", form.File["png"][0].Header.Get("Content-Type"))
+	})
+	t.Run("raw with its type", func(t *testing.T) {
+		probe(t, fmt.Sprintf(`{request: {url: %q, method: REPORT, body: "<a/>", type: text/xml; charset=gbk}}`, url))
+		require.Equal(t, "REPORT", got.Method)
+		require.Equal(t, "text/xml; charset=gbk", got.Header.Get("Content-Type"))
+	})
+	t.Run("cookies", func(t *testing.T) {
+		probe(t, fmt.Sprintf(`{request: {url: %q, headers: {Cookie: c=d}, cookies: {sid: "${secret:PASSWORD}", a: b}}}`, url))
+		require.ElementsMatch(t, []string{"c=d", "sid=pa55word", "a=b"}, strings.Split(got.Header.Get("Cookie"), "; "))
+		probe(t, fmt.Sprintf(`{request: {url: %q, cookies: {sid: x}}}`, url))
+		require.Equal(t, "sid=x", got.Header.Get("Cookie"))
+	})
+	t.Run("bearer", func(t *testing.T) {
+		probe(t, fmt.Sprintf(`{request: {url: %q, bearer: "${secret:TOKEN}"}}`, url))
+		require.Equal(t, "Bearer tok-5ecret/42", got.Header.Get("Authorization"))
+	})
+	t.Run("no body, but a length", func(t *testing.T) {
+		probe(t, fmt.Sprintf(`{request: {url: %q, method: POST}}`, url))
+		require.Equal(t, "0", got.Header.Get("Content-Length"))
+	})
+	t.Run("long body", func(t *testing.T) {
+		text := strings.Repeat("长", 200_000)
+		probe(t, fmt.Sprintf(`{request: {url: %q, body: %q}}`, url, text))
+		require.EqualValues(t, len(text), got.ContentLength)
 	})
 	t.Run("head", func(t *testing.T) {
 		r, _ := probe(t, fmt.Sprintf(`{request: {method: HEAD, url: %q}}`, url))

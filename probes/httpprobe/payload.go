@@ -1,6 +1,7 @@
 package httpprobe
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -68,9 +69,13 @@ func (c *checker) payload(key string, r *request) payload {
 			}
 			return []byte(all.Encode()), typeForm, nil
 		}
+	case len(r.Multipart) > 0:
+		parts := c.multipart(key+".multipart", r.Multipart, note)
+		p.make = func(v *values) ([]byte, string, error) { return writeParts(parts, v) }
 	case r.Body != "":
 		text := note(c.template(key+".body", r.Body))
-		p.make = func(v *values) ([]byte, string, error) { return []byte(text.fill(v, nil)), typeText, nil }
+		kind := cmp.Or(r.Type, typeText)
+		p.make = func(v *values) ([]byte, string, error) { return []byte(text.fill(v, nil)), kind, nil }
 	}
 	if err := p.settle(); err != nil {
 		c.mistake(key, "want a body that can be encoded: %v", err)

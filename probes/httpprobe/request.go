@@ -57,7 +57,7 @@ type field struct {
 var usual = []field{
 	{name: "Accept", value: "text/html,application/xhtml+xml,application/json,*/*;q=0.8"},
 	{name: "Accept-Language", value: "zh-CN,zh;q=0.9"},
-	{name: "Accept-Encoding", value: "gzip"},
+	{name: "Accept-Encoding", value: "gzip, br, zstd"},
 }
 
 // ask is one request of a run: one that is planned, or one that a redirect led to.

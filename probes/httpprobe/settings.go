@@ -23,7 +23,12 @@ const (
 	maxSteps         = 20
 )
 
-var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+// methods are those of RFC 9110 but CONNECT, and those of RFC 5789, RFC 4918,
+// RFC 3253 and RFC 5323.
+var methods = []string{
+	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
+	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH",
+}
 
 // settings are the keys of the kind.
 type settings struct {
@@ -52,16 +57,18 @@ type stepSettings struct {
 // request is what is sent. ${secret:NAME} and ${name}, which an earlier step
 // saved, are filled into its texts at each run.
 type request struct {
-	Method  string            `yaml:"method" doc:"GET, or POST with a body, unless told otherwise"`
-	URL     string            `yaml:"url" doc:"the address; of a later step also ${name}, which an earlier one saved"`
-	Headers map[string]string `yaml:"headers" doc:"further headers"`
-	JSON    any               `yaml:"json" doc:"a body in JSON"`
-	Form    map[string]string `yaml:"form" doc:"a body as a form sends it"`
-	Body    string            `yaml:"body" doc:"any other body"`
-	Basic   *basic            `yaml:"basic" doc:"a user and a password (RFC 7617)"`
-	Bearer  string            `yaml:"bearer" doc:"a token (RFC 6750), usually ${secret:NAME}"`
-	Cookies map[string]string `yaml:"cookies" doc:"cookies of the address's host"`
-	Follow  any               `yaml:"follow" doc:"true, false or how many redirects are followed; default 10"`
+	Method    string            `yaml:"method" doc:"GET, or POST with a body, unless told otherwise"`
+	URL       string            `yaml:"url" doc:"the address; of a later step also ${name}, which an earlier one saved"`
+	Headers   map[string]string `yaml:"headers" doc:"further headers"`
+	JSON      any               `yaml:"json" doc:"a body in JSON"`
+	Form      map[string]string `yaml:"form" doc:"a body as a form sends it"`
+	Multipart []formPart        `yaml:"multipart" doc:"a body of fields and files, as a form with files sends it"`
+	Body      string            `yaml:"body" doc:"any other body"`
+	Type      string            `yaml:"type" doc:"the Content-Type of body; default text/plain; charset=utf-8"`
+	Basic     *basic            `yaml:"basic" doc:"a user and a password (RFC 7617)"`
+	Bearer    string            `yaml:"bearer" doc:"a token (RFC 6750), usually ${secret:NAME}"`
+	Cookies   map[string]string `yaml:"cookies" doc:"cookies of the address's host"`
+	Follow    any               `yaml:"follow" doc:"true, false or how many redirects are followed; default 10"`
 }
 
 type basic struct {

@@ -55,7 +55,7 @@ func TestMistakes(t *testing.T) {
 		{"no host", `request: {url: "https:///x"}`, []string{`10:20: request.url: want an address`}},
 		{"broken address", `request: {url: "http://[::1"}`, []string{`10:20: request.url: want an address`}},
 		{"user in the address", `request: {url: "http://u:p@a.test/"}`, []string{`10:20: request.url: want an address`}},
-		{"two bodies", `request: {url: "http://a.test/", json: {a: b}, body: x}`, []string{`10:14: request: want one of json, form and body, got 2 of them`}},
+		{"two bodies", `request: {url: "http://a.test/", json: {a: b}, body: x}`, []string{`10:14: request: want one of json, form, multipart and body, got 2 of them`}},
 		{"body in a GET", `request: {url: "http://a.test/", method: GET, body: x}`, []string{`10:46: request.method: want a method that carries a body, got GET; write method: POST`}},
 		{"header of the transport", `request: {url: "http://a.test/", headers: {content-length: "5"}}`, []string{`10:64: request.headers.content-length: want a header of the application`}},
 		{"broken header", `request: {url: "http://a.test/", headers: {"X A": "a\nb"}}`, []string{`10:55: request.headers.X A: want a header's name`, `10:55: request.headers.X A: want a value on one line`}},
@@ -81,6 +81,7 @@ func TestMistakes(t *testing.T) {
 			`10:49: steps[0].save.A: want a name of lower-case`, `10:55: steps[0].save.a: want one of json, regexp`, `10:62: steps[0].save.b: want one of json, regexp, css, header and cookie, got 2`,
 			`10:93: steps[0].save.c.regexp: want a regular expression`, `10:108: steps[0].save.d.css: want a selector`, `10:117: steps[0].save.e: want a JSON path`, `10:150: steps[0].save.f.attr: want css`, `10:157: steps[0].save.g: want a path`}},
 		{"two credentials", "request: {url: http://a.test/, basic: {user: u}, bearer: \"a\\nb\", cookies: {\"a b\": \"c;d\"}}", []string{`10:14: request: want either basic or bearer`, `10:62: request.bearer: want a token on one line`, `10:87: request.cookies.a b: want a cookie's name`, `10:87: request.cookies.a b: want a cookie's value`}},
+		{"parts", "request:\n  url: http://a.test/\n  type: x\n  multipart:\n    - value: a\n    - {name: a, value: b, base64: \"!\"}\n    - {name: a, file: b, type: c d}", []string{`12:13: request.type: want the media type of body`, `14:11: request.multipart[0]: want the field's name`, `15:11: request.multipart[1]: want one of value and base64`, `15:39: request.multipart[1].base64: want base64`, `16:36: request.multipart[2].type: want a media type`}},
 		{"all at once", "request: {url: \"ftp://a.test/\", method: FETCH}\ncharset: nope\nexpect: [\"nope\"]", []string{`10:20: request.url`, `10:45: request.method`, `11:14: charset`, `12:14: expect[0]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
