@@ -12,6 +12,7 @@ import (
 const (
 	defaultModule   = "http_2xx"
 	blackboxTimeout = 10 * time.Second
+	maxModule       = 200 // values; a module is read for each of its targets
 	scrapeEvery     = time.Minute
 )
 
@@ -50,7 +51,7 @@ func blackbox(j *job) error {
 	}
 	for _, p := range modules.pairs {
 		if !b.used[p.key] {
-			j.left(j.at(p.line), "module "+p.key, "no target uses it")
+			j.changed(j.at(p.line), "module "+p.key, "no target uses it; nothing came of it")
 		}
 	}
 	for _, p := range root.pairs {
@@ -76,6 +77,10 @@ func (b *box) aim(a aim) {
 		return
 	}
 	b.used[a.module] = true
+	if module.weight > maxModule {
+		b.left(place{b.src.Name, module.line}, "module "+a.module, "want at most %d values in a module, got %d", maxModule, module.weight)
+		return
+	}
 	if strings.Contains(a.target, own) || holds(module, own) {
 		b.left(a.at, "target "+bare(a.target), "it holds a ${secret:…}, which would be filled in by agents")
 		return
@@ -108,7 +113,7 @@ func (b *box) aim(a aim) {
 	case "http":
 		m.http(a)
 	default:
-		m.plain(kind, a)
+		m.plain(kind, literal(a.target))
 	}
 	m.rest()
 }
@@ -165,6 +170,7 @@ type boxModule struct {
 	at   place
 	f    *fields // of the module
 	in   *fields // of its http:, tcp:, dns: or icmp:
+	sni  string  // of tls_config, for a tcp probe
 	d    *draft
 	p    *probeDraft
 }
@@ -246,12 +252,13 @@ func (m *boxModule) http(a aim) {
 	m.status()
 	m.matches()
 	if in.take("fail_if_ssl").true() {
-		m.expects(m.p, place{m.src.Name, in.line("fail_if_ssl")}, m.what("fail_if_ssl"), "url startsWith 'http://'")
+		m.expects(m.d, m.p, place{m.src.Name, in.line("fail_if_ssl")}, m.what("fail_if_ssl"), "url startsWith 'http://'")
 	}
 	if in.take("fail_if_not_ssl").true() {
-		m.expects(m.p, place{m.src.Name, in.line("fail_if_not_ssl")}, m.what("fail_if_not_ssl"), "url startsWith 'https://'")
+		m.expects(m.d, m.p, place{m.src.Name, in.line("fail_if_not_ssl")}, m.what("fail_if_not_ssl"), "url startsWith 'https://'")
 	}
 	m.tls()
+	m.family()
 }
 
 // authorization reads what the exporter offers beside headers.
@@ -295,7 +302,7 @@ func (m *boxModule) status() {
 		at = m.place(v)
 	}
 	if v := m.in.take("accept_any_response"); v.true() {
-		m.expects(m.p, m.place(v), m.what("accept_any_response"), "status > 0")
+		m.expects(m.d, m.p, m.place(v), m.what("accept_any_response"), "status > 0")
 		return
 	}
 	var codes []string
@@ -310,7 +317,7 @@ func (m *boxModule) status() {
 		m.left(at, m.what("valid_status_codes"), "want codes such as 200")
 		return
 	}
-	m.expects(m.p, at, m.what("valid_status_codes"), expr)
+	m.expects(m.d, m.p, at, m.what("valid_status_codes"), expr)
 }
 
 // matches reads the regular expressions over body and headers.
@@ -321,7 +328,7 @@ func (m *boxModule) matches() {
 			if key == "fail_if_body_matches_regexp" {
 				expr = "not (" + expr + ")"
 			}
-			m.expects(m.p, m.place(re), m.what(key), expr)
+			m.expects(m.d, m.p, m.place(re), m.what(key), expr)
 		}
 	}
 	for _, key := range []string{"fail_if_header_matches", "fail_if_header_not_matches"} {
@@ -338,8 +345,22 @@ func (m *boxModule) matches() {
 			if missing {
 				expr = field + " == '' or " + expr
 			}
-			m.expects(m.p, m.place(h), m.what(key), expr)
+			m.expects(m.d, m.p, m.place(h), m.what(key), expr)
 		}
+	}
+}
+
+// family reads which addresses the exporter prefers, or insists on.
+func (m *boxModule) family() {
+	v := m.in.take("preferred_ip_protocol")
+	fallback := m.in.take("ip_protocol_fallback")
+	family := map[string]int{"ip4": 4, "ip6": 6}[v.scalar()]
+	switch {
+	case family == 0:
+	case fallback != nil && !fallback.true():
+		m.p.own.ip(family, m.place(v), m.what("preferred_ip_protocol"))
+	default:
+		m.changed(m.place(v), m.what("preferred_ip_protocol"), "a preference alone: the addresses of a name are tried in the agent's own order")
 	}
 }
 
@@ -351,21 +372,25 @@ func (m *boxModule) tls() {
 	}
 	for _, p := range c.pairs {
 		at, what := place{m.src.Name, p.line}, m.what("tls_config."+p.key)
-		switch p.key {
-		case "ca_file":
-			if p.value.empty() {
-				continue
-			}
+		switch {
+		case p.value.empty():
+		case p.key == "ca_file":
 			m.p.own.offer("ca_file", literal(p.value.scalar()), at, what)
 			m.changed(at, what, "carried over; the file must be on every agent that runs the probe")
-		case "insecure_skip_verify":
+		case p.key == "server_name" && m.p.kind == "tls":
+			m.p.own.offer("sni", literal(p.value.scalar()), at, what)
+		case p.key == "server_name" && m.p.kind == "tcp":
+			m.sni = literal(p.value.scalar())
+		case p.key == "insecure_skip_verify" && m.p.kind == "tls":
+			if p.value.true() {
+				m.p.own.offer("ignore", unverified, at, what)
+			}
+		case p.key == "insecure_skip_verify":
 			if p.value.true() {
 				m.left(at, what, trustInstead)
 			}
 		default:
-			if !p.value.empty() {
-				m.left(at, what, "client certificates, other names and versions are not chosen here")
-			}
+			m.left(at, what, "client certificates, other names and versions are not chosen here")
 		}
 	}
 }
@@ -387,8 +412,6 @@ var boxWhy = map[string]string{
 	"proxy_connect_header":              "probes go out directly",
 	"no_proxy":                          "",
 	"skip_resolve_phase_with_proxy":     "",
-	"preferred_ip_protocol":             "the family of the address is not chosen here",
-	"ip_protocol_fallback":              "",
 	"source_ip_address":                 "the agent's own address is used",
 	"dont_fragment":                     "packets are sent as the host sends them",
 	"payload_size":                      "packets have the usual size",

@@ -139,7 +139,7 @@ func TestSecretsInBodies(t *testing.T) {
 		`{"keyword":"a","monkey":"b"}`:                 `{"keyword":"a","monkey":"b"}`,
 		`{"password":"${secret:KEPT}"}`:                `{"password":"${secret:KEPT}"}`,
 	} {
-		j := &job{secrets: newVault(), src: Source{Name: "in"}}
+		j := &job{secrets: newVault(), noted: map[Note]bool{}, src: Source{Name: "in"}}
 		require.Equal(t, want, j.body(&draft{id: "x"}, place{"in", 1}, body))
 	}
 }

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +24,7 @@ type draft struct {
 	url     string
 	retired bool
 	comment []string
+	hidden  []string // values of its secrets
 	probes  []*probeDraft
 }
 
@@ -58,6 +60,7 @@ type entry struct {
 	droppable bool
 	at        place
 	what      string
+	why       string // in place of the compiler's words
 }
 
 func (t *table) set(key string, value any) { *t = append(*t, &entry{key: key, value: value}) }
@@ -68,8 +71,8 @@ func (t *table) offer(key string, value any, at place, what string) {
 }
 
 // expects adds an expectation, unless it holds a secret: expectations name none.
-func (j *job) expects(p *probeDraft, at place, what, expr string) {
-	if j.secrets.in(expr) {
+func (j *job) expects(d *draft, p *probeDraft, at place, what, expr string) {
+	if d.tells(expr) {
 		j.left(at, what, comparesSecret)
 		return
 	}
@@ -78,6 +81,11 @@ func (j *job) expects(p *probeDraft, at place, what, expr string) {
 
 func (p *probeDraft) warns(at place, what, expr string) {
 	p.warn = append(p.warn, &condition{at, what, expr})
+}
+
+// ip sets the family of addresses, 4 or 6.
+func (t *table) ip(family int, at place, what string) {
+	*t = append(*t, &entry{key: "ip", value: family, droppable: true, at: at, what: what, why: "the family of the address is not chosen here"})
 }
 
 // known reports whether the table of kinds has the kind, and notes when it has not.
@@ -113,7 +121,7 @@ func (j *job) verify(d *draft) (definition.File, *definition.Catalog, bool) {
 		f := definition.File{Path: "services/" + d.dir + "/" + d.id + ".yaml", Data: text}
 		c, err := definition.Compile(definition.Revision{}, []definition.File{f}, j.Kinds)
 		if err == nil {
-			if j.secrets.in(string(text)) {
+			if d.tells(string(text)) {
 				j.left(d.at, "service "+d.name, "it repeats a secret's value where none can stand; write it by hand")
 				return f, nil, false
 			}
@@ -154,7 +162,7 @@ func (j *job) mend(d *draft, where map[int]any, mistakes definition.Mistakes) bo
 				continue
 			}
 			owner.own.drop(at)
-			j.left(at.at, at.what, "%s", m.Text)
+			j.left(at.at, at.what, "%s", cmp.Or(at.why, m.Text))
 		default:
 			j.refuse(d, owner, m)
 		}

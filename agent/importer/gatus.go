@@ -113,9 +113,12 @@ func (g *gatusEndpoint) carry() {
 		return
 	}
 	kind := map[string]string{
-		"http": "http", "https": "http", "tcp": "tcp", "dns": "dns", "icmp": "icmp", "tls": "tls", "starttls": "tls", "ws": "websocket", "wss": "websocket",
+		"http": "http", "https": "http", "tcp": "tcp", "dns": "dns", "icmp": "icmp", "tls": "tls", "ws": "websocket", "wss": "websocket",
 	}[scheme]
 	switch {
+	case scheme == "starttls":
+		g.refuse(g.line("url"), "STARTTLS is not spoken here; a tcp probe sees whether the server greets")
+		return
 	case kind == "":
 		g.refuse(g.line("url"), "addresses of %s:// are not probed here", clip(scheme))
 		return
@@ -165,6 +168,10 @@ func (g *gatusEndpoint) target(scheme, raw, rest string) words {
 	switch scheme {
 	case "http", "https":
 		return g.web(raw)
+	case "dns":
+		return g.dns(raw)
+	case "ws", "wss":
+		return g.websocket(raw)
 	}
 	return g.plain(scheme, rest)
 }
@@ -302,7 +309,6 @@ var gatusClient = map[string]string{
 	"oauth2":               "tokens are not fetched; put one into a header as ${secret:NAME}",
 	"identity-aware-proxy": "tokens are not fetched; put one into a header as ${secret:NAME}",
 	"tls":                  "client certificates are not sent",
-	"network":              "the family of the address is not chosen here",
 	"tunnel":               "probes go out directly; put an agent behind the tunnel",
 }
 
@@ -312,12 +318,19 @@ func (g *gatusEndpoint) client() {
 		return
 	}
 	for _, p := range client.pairs {
+		at, what := place{g.src.Name, p.line}, g.title+": client."+p.key
 		switch why := gatusClient[p.key]; {
-		case p.key == "timeout", p.key == "ignore-redirect", p.value.empty(), p.key == "network" && p.value.scalar() == "ip":
+		case p.key == "timeout", p.key == "ignore-redirect", p.value.empty():
+		case p.key == "network":
+			if family := map[string]int{"ip4": 4, "ip6": 6}[p.value.scalar()]; family != 0 {
+				g.p.own.ip(family, at, what)
+			}
+		case p.key == "insecure" && g.p.kind == "tls":
+			g.p.own.offer("ignore", unverified, at, what)
 		case why != "":
-			g.left(place{g.src.Name, p.line}, g.title+": client."+p.key, "%s", why)
+			g.left(at, what, "%s", why)
 		default:
-			g.left(place{g.src.Name, p.line}, g.title+": client."+p.key, "the importer does not know this key")
+			g.left(at, what, "the importer does not know this key")
 		}
 	}
 }
@@ -340,7 +353,7 @@ func (g *gatusEndpoint) conditions(w words) {
 		case why != "":
 			g.left(at, what, "%s", why)
 		case expr != "":
-			g.expects(g.p, at, what, expr)
+			g.expects(g.d, g.p, at, what, expr)
 		}
 	}
 	if !status && g.p.kind == "http" {

@@ -89,7 +89,7 @@ func Import(format string, src Source, o Options) (Output, error) {
 		if f.name != format {
 			continue
 		}
-		j := &job{src: src, Options: o, ids: map[string]bool{}, secrets: newVault()}
+		j := &job{src: src, Options: o, ids: map[string]bool{}, noted: map[Note]bool{}, secrets: newVault()}
 		if err := f.read(j); err != nil {
 			return Output{}, err
 		}
@@ -106,6 +106,7 @@ type job struct {
 	ids     map[string]bool
 	secrets *vault
 	notes   []Note
+	noted   map[Note]bool
 	over    int // entries beyond MaxEntries
 }
 
@@ -120,7 +121,14 @@ func (j *job) changed(at place, what, why string, args ...any) {
 }
 
 func (j *job) note(at place, what, why string, left bool) {
-	j.notes = append(j.notes, Note{File: at.file, Line: at.line, What: clip(what), Why: clip(why), Left: left})
+	if what = clip(what); what == "" {
+		what = "an empty key"
+	}
+	n := Note{File: at.file, Line: at.line, What: what, Why: clip(why), Left: left}
+	if !j.noted[n] { // a module is read again for each of its targets
+		j.noted[n] = true
+		j.notes = append(j.notes, n)
+	}
 }
 
 // place is where in a source something stands.
@@ -171,7 +179,6 @@ func (j *job) finish() Output {
 		// The main source first, then the targets.
 		return cmp.Or(order(a.File == j.src.Name, b.File == j.src.Name), strings.Compare(a.File, b.File), a.Line-b.Line)
 	})
-	out.Notes = slices.Compact(out.Notes)
 	return out
 }
 

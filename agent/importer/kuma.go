@@ -248,7 +248,7 @@ func (m *kumaMonitor) status() {
 		m.left(at, what, "want codes such as 200 or 200-299")
 		return
 	}
-	m.expects(m.p, at, what, expr)
+	m.expects(m.d, m.p, at, what, expr)
 }
 
 func (m *kumaMonitor) keyword(kind string) {
@@ -260,7 +260,7 @@ func (m *kumaMonitor) keyword(kind string) {
 	if inverted {
 		expr = "not (" + expr + ")"
 	}
-	m.expects(m.p, m.line("keyword"), m.title+": keyword", expr)
+	m.expects(m.d, m.p, m.line("keyword"), m.title+": keyword", expr)
 }
 
 // query reads the JSON query of a monitor: a plain path and a value.
@@ -293,7 +293,7 @@ func (m *kumaMonitor) query(kind string) {
 		m.left(m.line("jsonPathOperator"), what, "the operator %s is not understood", clip(op))
 		return
 	}
-	m.expects(m.p, at, what, expr)
+	m.expects(m.d, m.p, at, what, expr)
 }
 
 // warnDays is when the source first speaks of a certificate that runs out.

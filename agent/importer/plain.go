@@ -1,6 +1,174 @@
 package importer
 
-// plain fills in a probe that is no HTTP request.
-func (g *gatusEndpoint) plain(scheme, rest string) words { return words{} }
-func (m *boxModule) plain(kind string, a aim)            { m.in = read(orMap(m.f.take("tcp"))) }
-func (m *kumaMonitor) plain(kind, target string)         {}
+import (
+	"regexp"
+	"strings"
+)
+
+// This file fills in probes that are no HTTP requests. Their keys are those of
+// the kinds tcp, tls, icmp, dns and websocket.
+
+// unverified are the checks of a tls probe that a source without verification
+// does not make.
+var unverified = []string{"untrusted", "name"}
+
+// reply is what stands for a peer's whole reply in the conditions of a source.
+const reply = "trim(text)"
+
+// plain fills in a probe of a host or a port.
+func (g *gatusEndpoint) plain(scheme, rest string) words {
+	at := g.line("url")
+	host, _, _ := strings.Cut(rest, "/")
+	g.p.own.set("target", g.dollarsAt(at, "url", host))
+	body := g.dollarsAt(g.line("body"), "body", g.f.text("body"))
+	switch {
+	case scheme == "tls":
+		if body != "" {
+			g.left(g.line("body"), g.title+": body", "a tls probe sends nothing")
+		}
+		return words{days: "cert.days_left"}
+	case scheme == "icmp":
+		return words{}
+	case body != "":
+		g.p.own.set("dialogue", []table{{{key: "send", value: g.body(g.d, g.line("body"), body)}, {key: "until", value: table{{key: "any", value: true}}}}})
+	}
+	return words{body: reply}
+}
+
+func (g *gatusEndpoint) dns(raw string) words {
+	q := read(orMap(g.f.take("dns")))
+	name, of := q.text("query-name"), q.text("query-type")
+	g.question(g.p, place{g.src.Name, q.of.line}, g.dollarsAt(g.line("url"), "url", raw), literal(name), of, "")
+	for _, p := range q.rest() {
+		g.left(place{g.src.Name, p.line}, g.title+": dns."+p.key, "the importer does not know this key")
+	}
+	return words{}
+}
+
+// question fills in what a name server is asked.
+func (j *job) question(p *probeDraft, at place, server, name, of, transport string) {
+	p.own.set("name", strings.TrimSuffix(name, "."))
+	if of != "" {
+		p.own.offer("type", strings.ToUpper(of), at, "the record's type "+of)
+	}
+	p.own.set("server", server)
+	if transport != "" {
+		p.own.offer("transport", transport, at, "the transport "+transport)
+	}
+}
+
+func (g *gatusEndpoint) websocket(raw string) words {
+	g.p.own.set("url", g.dollarsAt(g.line("url"), "url", raw))
+	return words{body: reply}
+}
+
+// plain fills in a probe of the exporter's other probers.
+func (m *boxModule) plain(kind, target string) {
+	prober := m.f.of.get("prober").scalar()
+	m.in = read(orMap(m.f.take(prober)))
+	m.tls()
+	switch prober {
+	case "dns":
+		m.dns(target)
+	default:
+		m.p.own.set("target", target)
+	}
+	if prober == "tcp" {
+		m.in.take("tls")
+		m.dialogue(kind)
+	}
+	m.family()
+}
+
+// replyGroup is a part of what a peer said, sent back to it.
+var replyGroup = regexp.MustCompile(`\$\{?[0-9]`)
+
+// signOn is a line that carries a password in the protocols people probe so.
+var signOn = regexp.MustCompile(`(?i)^\s*(?:PASS|AUTH(?: PLAIN| LOGIN)?|PASSWORD|LOGIN \S+)\s+(\S+)`)
+
+// dialogue reads query_response: the source waits and then sends, we send and
+// then wait.
+func (m *boxModule) dialogue(kind string) {
+	if kind != "tcp" {
+		m.in.take("query_response")
+		return
+	}
+	if m.in.of.get("tls").true() {
+		if m.sni != "" {
+			m.p.own.set("tls", table{{key: "sni", value: m.sni}})
+		} else {
+			m.p.own.set("tls", true)
+		}
+	}
+	var turns []table
+	waits := true // the last turn has its until, so that the next needs one of its own
+	for _, v := range m.in.take("query_response").list() {
+		at, what := m.place(v), m.what("query_response")
+		if v.get("starttls").true() {
+			m.left(at, what, "STARTTLS is not spoken here; what comes after it was left out")
+			break
+		}
+		if re := v.get("expect"); !re.empty() {
+			until := &entry{key: "until", value: table{{key: "regexp", value: literal(lineRegexp(re.scalar()))}}}
+			if waits {
+				turns = append(turns, table{until})
+			} else {
+				turns[len(turns)-1] = append(turns[len(turns)-1], until)
+			}
+			waits = true
+		}
+		if send := v.get("send"); !send.empty() {
+			if replyGroup.MatchString(send.scalar()) {
+				m.left(m.place(send), what, "parts of a reply are not sent back here; what comes after it was left out")
+				break
+			}
+			turns = append(turns, table{{key: "send", value: m.line(send) + "\n"}})
+			waits = false
+		}
+	}
+	if len(turns) > 0 {
+		m.p.own.set("dialogue", turns)
+	}
+}
+
+// line is a line to send, without the passwords of those who sign on.
+func (m *boxModule) line(send *value) string {
+	s := m.body(m.d, m.place(send), literal(send.scalar()))
+	at := signOn.FindStringSubmatchIndex(s)
+	if at == nil || strings.Contains(s[at[2]:at[3]], own) {
+		return s
+	}
+	return s[:at[2]] + m.hide(m.d, m.place(send), m.what("query_response: send"), "password", s[at[2]:at[3]]) + s[at[3]:]
+}
+
+// lineRegexp makes an expression over one line, as the source has it, one over
+// all that came.
+func lineRegexp(s string) string {
+	if strings.HasSuffix(s, "$") && !strings.HasSuffix(s, `\$`) {
+		s = strings.TrimSuffix(s, "$") + `\r?$`
+	}
+	return "(?m)" + s
+}
+
+func (m *boxModule) dns(target string) {
+	m.question(m.p, m.at, target, literal(m.in.text("query_name")), m.in.text("query_type"), m.in.text("transport_protocol"))
+}
+
+// plain fills in a probe of a host or a port.
+func (m *kumaMonitor) plain(kind, target string) {
+	m.f.take("hostname")
+	m.f.take("port")
+	switch kind {
+	case "dns":
+		server := m.f.text("dns_resolve_server")
+		if port := m.f.of.get("port").scalar(); port != "" && port != "53" && server != "" {
+			server += ":" + port
+		}
+		m.question(m.p, m.line("dns_resolve_server"), literal(server), literal(target), m.f.text("dns_resolve_type"), "")
+	case "websocket-upgrade":
+		m.f.take("url")
+		m.p.own.set("url", literal(target))
+	default:
+		m.p.own.set("target", literal(target))
+	}
+}

@@ -30,15 +30,18 @@ func (v *vault) redact(notes []Note) []Note {
 	return notes
 }
 
+// maxSecrets bounds one import's secrets, as all are looked for in every note.
+const maxSecrets = 1000
+
 // minSecret is the length from which a value that is repeated elsewhere is taken
 // for the secret, and not for a word.
 const minSecret = 8
 
 var word = regexp.MustCompile(`^[a-z]+$`)
 
-// in reports whether s holds a known secret, or what looks like one.
-func (v *vault) in(s string) bool {
-	for _, value := range v.values {
+// tells reports whether s holds a secret of the service, or what looks like one.
+func (d *draft) tells(s string) bool {
+	for _, value := range d.hidden {
 		if len(value) >= minSecret && !word.MatchString(value) && strings.Contains(s, value) {
 			return true
 		}
@@ -57,6 +60,11 @@ func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 // its name in the whole import.
 func (j *job) hide(d *draft, at place, what, hint, value string) string {
 	name, known := j.secrets.byValue[value]
+	if !known && len(j.secrets.values) >= maxSecrets {
+		j.left(at, what, "want at most %d secrets in one import, got more; this one was not written and stands as MORE_SECRETS", maxSecrets)
+		return own + "MORE_SECRETS}"
+	}
+	d.hidden = append(d.hidden, value)
 	if !known {
 		name = j.secrets.name(d.id + "_" + hint)
 		j.secrets.byValue[value] = name
