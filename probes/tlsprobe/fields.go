@@ -3,12 +3,12 @@ package tlsprobe
 import (
 	"time"
 
-	"github.com/gengfu/gengfu/probes/expect"
+	"github.com/gengfu/gengfu/probes"
 )
 
 // Fields lists what expectations of the kind may speak of.
-func Fields() []expect.Field {
-	return []expect.Field{
+func Fields() []probes.Field {
+	return []probes.Field{
 		{Name: "latency", Doc: "name resolution, connection and handshake together", Zero: time.Duration(0)},
 		{Name: "dns", Doc: "the time of name resolution", Zero: time.Duration(0)},
 		{Name: "connect", Doc: "the time to connect", Zero: time.Duration(0)},

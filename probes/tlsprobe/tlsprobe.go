@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
@@ -24,6 +25,11 @@ func kind(now func() time.Time) probes.Kind {
 		Name:   "tls",
 		Doc:    "looks at a site's certificates and encryption, national cryptography (TLCP) included",
 		Decode: func(s probes.Settings) (probes.Prober, error) { return decode(s, now) },
+		Fields: Fields,
+		Choices: map[string][]string{
+			"tlcp":   {string(tlcpExpected), string(tlcpAbsent), string(tlcpAny), string(tlcpOnly)},
+			"ignore": slices.Clone(ignorable),
+		},
 	}
 }
 
