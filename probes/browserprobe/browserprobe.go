@@ -17,10 +17,20 @@ import (
 
 // Kind is the kind "browser".
 var Kind = probes.Kind{
-	Name:   "browser",
-	Doc:    "opens a page in a real browser, takes steps and judges what the public would see",
-	Needs:  []probes.Capability{probes.CapabilityBrowser},
-	Decode: decode,
+	Name:    "browser",
+	Doc:     "opens a page in a real browser, takes steps and judges what the public would see",
+	Needs:   []probes.Capability{probes.CapabilityBrowser},
+	Decode:  decode,
+	Fields:  Fields,
+	Choices: map[string][]string{"device": deviceNames(), "pages.class": ownClasses()},
+}
+
+func ownClasses() []string {
+	var out []string
+	for _, c := range pagerules.OwnClasses() {
+		out = append(out, string(c))
+	}
+	return out
 }
 
 // prober is one probe's definition, decoded and checked.

@@ -27,13 +27,42 @@ const (
 
 // settings are the keys of the kind.
 type settings struct {
-	Device      string             `yaml:"device"`
-	Steps       []map[string]value `yaml:"steps"`
-	StepTimeout time.Duration      `yaml:"step_timeout"`
-	Expect      []string           `yaml:"expect"`
-	Warn        []string           `yaml:"warn"`
-	Rules       ruleSet            `yaml:"rules"`
-	Pages       []pagerules.Own    `yaml:"pages"`
+	Device      string          `yaml:"device" doc:"what the browser pretends to be" zh:"浏览器扮成什么设备"`
+	Steps       []entry         `yaml:"steps" doc:"what a person would do, one operation a step; the first opens an address" zh:"操作步骤，一步一个动作；第一步打开地址"`
+	StepTimeout time.Duration   `yaml:"step_timeout" doc:"how long a step may take to come true, 10s by default" zh:"一步最多等多久，默认 10s"`
+	Expect      []string        `yaml:"expect" doc:"expressions that must hold" zh:"必须成立的表达式"`
+	Warn        []string        `yaml:"warn" doc:"expressions that should hold: else the probe is degraded" zh:"应当成立的表达式，不成立时判为降级"`
+	Rules       ruleSet         `yaml:"rules" doc:"off, or the page rules that do not apply" zh:"off 关闭全部页面规则，或列出不适用的规则"`
+	Pages       []pagerules.Own `yaml:"pages" doc:"page rules of this probe" zh:"本拨测自己的页面规则"`
+}
+
+// entry is one step: an operation with what stands after it.
+type entry map[string]value
+
+// JSONSchema says which operations there are, and what stands after each.
+func (entry) JSONSchema() map[string]any {
+	text := map[string]any{"type": "string", "minLength": 1}
+	fields := map[string]any{"type": "object", "minProperties": 1, "additionalProperties": map[string]any{"type": []string{"string", "null"}}}
+	wait := map[string]any{"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
+		"properties": map[string]any{"selector": text, "text": text, "url": text}}
+	properties := map[string]any{}
+	for op, what := range map[probes.Op]struct {
+		says  string
+		takes any
+	}{
+		probes.OpOpen:   {"opens an address", text},
+		probes.OpSee:    {"waits until the text is visible", text},
+		probes.OpNotSee: {"waits until the text is not visible", text},
+		probes.OpTap:    {"taps what the selector finds: CSS, or text=…, label=…, role=button:…", text},
+		probes.OpFill:   {"fills in fields: {selector: value}", fields},
+		probes.OpSelect: {"chooses of lists: {selector: choice}", fields},
+		probes.OpPress:  {"presses a key", text},
+		probes.OpWait:   {"waits for a selector, or for {text: …} or {url: …}", map[string]any{"anyOf": []any{text, wait}}},
+		probes.OpRun:    {"runs a script", text},
+	} {
+		properties[string(op)] = map[string]any{"description": what.says, "allOf": []any{what.takes}}
+	}
+	return map[string]any{"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": properties}
 }
 
 // value is what stands after an operation: a text, or pairs in the order in
@@ -64,6 +93,15 @@ type ruleSet struct {
 	off  bool
 	list []string
 	bad  string
+}
+
+// JSONSchema names the rules.
+func (ruleSet) JSONSchema() map[string]any {
+	return map[string]any{"anyOf": []any{
+		map[string]any{"type": "boolean"},
+		map[string]any{"enum": []string{"on", "off"}},
+		map[string]any{"type": "array", "items": map[string]any{"enum": pagerules.Names()}},
+	}}
 }
 
 // UnmarshalYAML takes a word, a boolean or a list.
@@ -158,7 +196,7 @@ func (c *checker) compile(key string, sources []string) []*expect.Expr {
 
 const operations = "open, see, not_see, tap, fill, select, press, wait or run"
 
-func (c *checker) steps(list []map[string]value) []step {
+func (c *checker) steps(list []entry) []step {
 	if len(list) == 0 {
 		c.mistake("steps", "want at least one step, got none; write steps: [{open: ${service.url}}]")
 		return nil

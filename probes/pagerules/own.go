@@ -12,13 +12,13 @@ import (
 // that is given must hold: any of its titles, any of its texts, any part of the
 // address, any status. Case and spaces do not count in titles and texts.
 type Own struct {
-	Name    string       `yaml:"name"`     // shown to people
-	Class   probes.Class `yaml:"class"`    // see OwnClasses
-	Title   []string     `yaml:"title"`    //
-	Text    []string     `yaml:"text"`     //
-	URL     []string     `yaml:"url"`      //
-	Status  []int        `yaml:"status"`   //
-	MaxText int          `yaml:"max_text"` // characters of text beyond which it never matches; 0 for no bound
+	Name    string       `yaml:"name" doc:"what people call it" zh:"名称，给人看"`
+	Class   probes.Class `yaml:"class" doc:"the failure class that a match means" zh:"命中后的故障类别"` // see OwnClasses
+	Title   []string     `yaml:"title" doc:"any of these is in the title" zh:"标题含其中之一"`
+	Text    []string     `yaml:"text" doc:"any of these is in the text" zh:"正文含其中之一"`
+	URL     []string     `yaml:"url" doc:"any of these is in the address" zh:"地址含其中之一"`
+	Status  []int        `yaml:"status" doc:"any of these is the HTTP status" zh:"HTTP 状态码是其中之一"`
+	MaxText int          `yaml:"max_text" doc:"characters of text beyond which it never matches; 0 for no bound" zh:"正文超过这么多字就不算命中；0 为不限"`
 }
 
 // Bounds of a definition's own rules.
