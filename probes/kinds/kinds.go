@@ -5,6 +5,7 @@ import (
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/browserprobe"
 	"github.com/gengfu/gengfu/probes/httpprobe"
+	"github.com/gengfu/gengfu/probes/tcpprobe"
 	"github.com/gengfu/gengfu/probes/tlsprobe"
 )
 
@@ -13,6 +14,7 @@ func All() []probes.Kind {
 	return []probes.Kind{
 		browserprobe.Kind,
 		httpprobe.Kind,
+		tcpprobe.Kind,
 		tlsprobe.Kind,
 	}
 }
