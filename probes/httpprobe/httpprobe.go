@@ -17,6 +17,7 @@ var Kind = probes.Kind{
 	Name:   "http",
 	Doc:    "sends one HTTP request, or several that build on each other, and judges the replies",
 	Decode: decode,
+	Fields: Fields,
 }
 
 // prober is one probe's definition, decoded and checked.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/pagerules"
 )
 
 // The bounds of a definition.
@@ -89,8 +90,8 @@ func (r *request) UnmarshalYAML(unmarshal func(any) error) error {
 
 // business says which code in a JSON envelope means success.
 type business struct {
-	Path string `yaml:"path"` // dotted, "code" by default
-	OK   []any  `yaml:"ok"`   // compared as text, so that 0 and "0" are one
+	Path string `yaml:"path" doc:"where the code is, dotted, such as head.code; default code"`
+	OK   []any  `yaml:"ok" doc:"the codes that mean success; default 0, 0000, 200 and success"` // compared as text, so that 0 and "0" are one
 }
 
 // envelope is business, checked.
@@ -106,6 +107,15 @@ type ruleSet struct {
 	off  bool
 	list []string
 	bad  string
+}
+
+// JSONSchema names the rules.
+func (ruleSet) JSONSchema() map[string]any {
+	return map[string]any{"anyOf": []any{
+		map[string]any{"type": "boolean"},
+		map[string]any{"enum": []string{"on", "off"}},
+		map[string]any{"type": "array", "items": map[string]any{"enum": pagerules.Names()}},
+	}}
 }
 
 // UnmarshalYAML takes a word, a boolean or a list.
