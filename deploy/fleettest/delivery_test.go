@@ -242,22 +242,41 @@ func TestCoordinatorsComeAndGo(t *testing.T) {
 	c.stop()
 }
 
+// journal is a log that is read while it is written.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
 func TestAnAgentOfAnotherFleetIsKeptOut(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	l := newLedger()
 	c := start(t, l, anywhere, anywhere)
 	dir := t.TempDir()
-	var logged bytes.Buffer
+	var logged journal
 	s, err := send(dir, "another token", slog.New(slog.NewTextHandler(&logged, nil)), c.target)
 	require.NoError(t, err)
 	defer s.stop()
 	mustProbe(t, s.Spool, 1)
 	require.NoError(t, s.PutEvidence(t.Context(), picture(1)))
-	require.Eventually(t, func() bool { return c.Stats().Unauthorized >= 2 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool {
+		return c.Stats().Unauthorized >= 2 && strings.Contains(logged.String(), "their cluster keys differ; give both the same key")
+	}, 30*time.Second, time.Millisecond)
 	s.stop()
 	require.Empty(t, l.runs)
 	require.Empty(t, l.evidence)
-	require.Contains(t, logged.String(), "their cluster keys differ; give both the same key")
 
 	right := mustSend(t, dir, token, c.target)
 	flush(t, right)
