@@ -233,7 +233,14 @@ func (g *gatusEndpoint) dollarsAt(at place, what, s string) string {
 		case what == "":
 			b.WriteString(name)
 		default:
-			b.WriteString(g.expected(at, what+": the environment variable "+name, name))
+			ref := g.expected(at, what+": the environment variable "+name, name)
+			if before, ok := strings.CutSuffix(b.String(), "$"); ok {
+				// Definitions take "$${" for a literal "${".
+				g.left(at, what+": a $ right before the environment variable "+name, "it cannot be written and was left out; make it part of the secret")
+				b.Reset()
+				b.WriteString(before)
+			}
+			b.WriteString(ref)
 		}
 	}
 	b.WriteString(literal(s[end:]))
