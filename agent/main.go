@@ -2,9 +2,12 @@
 // definitions, runs them on their slots and delivers a trace of each run.
 //
 //	agent                     serves until SIGTERM
-//	agent check DIR           validates a folder of definitions; exit 1 when it has mistakes
+//	agent check DIR           validates a folder of definitions; exit 1 when it has mistakes;
+//	                          -json for machines, -format github for annotations
 //	agent probe DIR ID        runs one probe (SERVICE/PROBE, or SERVICE) now and prints what it saw;
-//	                          exit 0 up, 1 down, 3 degraded, 4 unknown; -json for machines
+//	                          exit 0 up, 1 down, 3 degraded, 4 unknown; -json for machines,
+//	                          -trace FILE for the OTLP
+//	agent schema              prints the JSON Schema of definitions, for editors
 //	agent import FORMAT FILE  turns the configuration of gatus, blackbox or uptime-kuma into
 //	                          definitions (-o DIR) and says line by line what it could not
 //	                          carry over; exit 0 all carried over, 3 not all
@@ -16,7 +19,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,7 +28,6 @@ import (
 
 	"github.com/gengfu/gengfu/agent/app"
 	"github.com/gengfu/gengfu/probes/settings"
-	"github.com/gengfu/gengfu/probes/wording"
 )
 
 // version is set when a release is built.
@@ -38,13 +39,14 @@ const usage = `更夫 agent — runs probes
   agent check DIR       validates a folder of definitions; exit 1 when it has mistakes
   agent probe DIR ID    runs one probe now (SERVICE/PROBE, or SERVICE) and prints what it saw;
                         exit 0 up, 1 down, 3 degraded, 4 unknown
-      -json             prints JSON for machines
-      -lang zh|en       language of the text (zh)
+  agent schema [FILE]   prints the JSON Schema of definitions, for editors
   agent import gatus|blackbox|uptime-kuma FILE
                         turns another monitor's configuration into definitions and says line by
                         line what it could not carry over; exit 0 all carried over, 3 not all
       -o DIR            the definitions' folder (.); -h lists further options
   agent version         prints the version
+
+agent COMMAND -help lists a command's options.
 
 Settings, from the environment:
 `
@@ -65,13 +67,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "":
 		return serve(ctx, stderr)
 	case "check":
-		if len(args) != 1 {
-			fmt.Fprintln(stderr, "agent check: want one folder: agent check DIR")
-			return 2
-		}
-		return app.Check(args[0], stdout, stderr)
+		return app.Check(args, stdout, stderr)
 	case "probe":
-		return probe(ctx, args, stdout, stderr)
+		return app.Probe(ctx, version, args, stdout, stderr)
+	case "schema":
+		return app.Schema(args, stdout, stderr)
 	case "import":
 		return app.Import(args, stdout, stderr)
 	case "version":
@@ -87,30 +87,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "agent: no such command %q; agent -help lists them\n", command)
 		return 2
 	}
-}
-
-func probe(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("agent probe", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	asJSON := flags.Bool("json", false, "print JSON")
-	lang := flags.String("lang", "zh", "zh or en")
-	// Flags may stand before and after the words.
-	var words []string
-	for len(args) > 0 {
-		if err := flags.Parse(args); err != nil {
-			return 2
-		}
-		if args = flags.Args(); len(args) > 0 {
-			words, args = append(words, args[0]), args[1:]
-		}
-	}
-	if len(words) != 2 {
-		fmt.Fprintln(stderr, "agent probe: want a folder and a probe: agent probe DIR SERVICE/PROBE")
-		return 2
-	}
-	return app.ProbeOnce(ctx, app.Once{
-		Dir: words[0], ID: words[1], JSON: *asJSON, Lang: wording.ParseLang(*lang), Version: version, Out: stdout, Err: stderr,
-	})
 }
 
 func serve(ctx context.Context, stderr io.Writer) int {

@@ -53,6 +53,15 @@ type Config struct {
 
 // ready checks the configuration whole and fills what follows from the host.
 func (c *Config) ready() (key []byte, m *hosts.Map, err error) {
+	m, err = c.readyAlone()
+	errs := []error{err}
+	key, err = settings.ClusterKey(Prefix, c.ClusterKey, c.ClusterKeyFile)
+	errs = append(errs, err)
+	return key, m, errors.Join(errs...)
+}
+
+// readyAlone is ready for an agent that joins no fleet.
+func (c *Config) readyAlone() (*hosts.Map, error) {
 	var errs []error
 	if c.Name == "" {
 		name, err := os.Hostname()
@@ -78,15 +87,11 @@ func (c *Config) ready() (key []byte, m *hosts.Map, err error) {
 	if c.MaxRuns <= 0 {
 		errs = append(errs, fmt.Errorf("AGENT_MAX_RUNS: want at least 1, got %d", c.MaxRuns))
 	}
-	key, err = settings.ClusterKey(Prefix, c.ClusterKey, c.ClusterKeyFile)
-	if err != nil {
-		errs = append(errs, err)
-	}
-	m, err = hosts.Parse(c.Hosts)
+	m, err := hosts.Parse(c.Hosts)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("AGENT_HOSTS: %w", err))
 	}
-	return key, m, errors.Join(errs...)
+	return m, errors.Join(errs...)
 }
 
 // hostPorts checks that each of the setting's values is HOST:PORT.

@@ -33,7 +33,7 @@ func TestImport(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(written), "status == 200")
 	var check bytes.Buffer
-	require.Equal(t, 0, Check("defs", &check, &check), check.String())
+	require.Equal(t, 0, Check([]string{"defs"}, &check, &check), check.String())
 
 	// What exists stays, unless it is to go.
 	require.NoError(t, os.WriteFile("defs/services/portal/portal.yaml", append(written, "# by hand\n"...), 0o600))

@@ -16,15 +16,15 @@ var zone = time.FixedZone("Asia/Shanghai", 8*60*60)
 const maxRounds = 24
 
 type windowDoc struct {
-	Services []string `yaml:"services"`
-	From     string   `yaml:"from"`
-	To       string   `yaml:"to"`
-	Reason   string   `yaml:"reason"`
+	Services []string `yaml:"services" doc:"ids of services; in maintenance none means all" zh:"服务的 id；维护窗口中不写表示全部"`
+	From     string   `yaml:"from" doc:"the beginning, Asia/Shanghai unless an offset is written" zh:"开始时间，北京时间（除非写明时区）"`
+	To       string   `yaml:"to" doc:"the end, Asia/Shanghai unless an offset is written" zh:"结束时间，北京时间（除非写明时区）"`
+	Reason   string   `yaml:"reason" doc:"why, for the record" zh:"原因，写入文档"`
 }
 
 type calendarDoc struct {
-	Rounds      []string `yaml:"rounds"`
-	Maintenance []*node  `yaml:"maintenance"`
+	Rounds      []string `yaml:"rounds" doc:"the times of day of the daily record, Asia/Shanghai" zh:"每日监控记录的轮次时间，北京时间"`
+	Maintenance []*node  `yaml:"maintenance" doc:"approved windows: told apart from availability, not alerted" zh:"已批准的维护窗口：可用率中单列，不告警"`
 }
 
 func (c *compiler) calendar(file string, n *node) {
@@ -108,15 +108,15 @@ func (r *reader) time(key, s string) time.Time {
 }
 
 type routesDoc struct {
-	Routes []*node `yaml:"routes"`
+	Routes []*node `yaml:"routes" doc:"where alerts go" zh:"告警发往哪里"`
 }
 
 type routeDoc struct {
-	Name     string   `yaml:"name"`
-	Channel  string   `yaml:"channel"`
-	URL      string   `yaml:"url"`
-	Secret   string   `yaml:"secret"`
-	Channels []string `yaml:"channels"`
+	Name     string   `yaml:"name" doc:"the route names itself in logs and on pages" zh:"名称，见于日志和页面"`
+	Channel  string   `yaml:"channel" doc:"how alerts are sent" zh:"发送方式"`
+	URL      string   `yaml:"url" doc:"the address that takes the alerts; may hold ${secret:NAME}" zh:"接收告警的地址；可含 ${secret:名称}"`
+	Secret   string   `yaml:"secret" doc:"signs the body, such as ${secret:NAME}" zh:"签名密钥，如 ${secret:名称}"`
+	Channels []string `yaml:"channels" doc:"of which services; none means all" zh:"哪些渠道的服务；不写表示全部"`
 }
 
 // alertChannels are the ways by which an alert can go out.

@@ -32,33 +32,33 @@ var probeKeys = []string{"id", "name", "kind", "every", "timeout", "from", "quor
 
 // serviceDoc is one file of services/.
 type serviceDoc struct {
-	ID       string   `yaml:"id"`
-	Name     string   `yaml:"name"`
-	Code     string   `yaml:"code"`
-	Channel  string   `yaml:"channel"`
-	Owner    string   `yaml:"owner"`
-	URL      string   `yaml:"url"`
-	Menu     []string `yaml:"menu"`
-	Life     string   `yaml:"life"`
-	Critical bool     `yaml:"critical"`
-	Target   float64  `yaml:"target"`
-	Runbook  string   `yaml:"runbook"`
-	Probes   []*node  `yaml:"probes"`
+	ID       string   `yaml:"id" doc:"unique in the whole repository: lower-case letters, digits and -" zh:"全仓库唯一：小写字母、数字和 -"`
+	Name     string   `yaml:"name" doc:"the Chinese name, as the public reads it" zh:"服务名称，与公众看到的一致"`
+	Code     string   `yaml:"code" doc:"the code that documents name it by" zh:"服务编码，用于各类文档"`
+	Channel  string   `yaml:"channel" doc:"the way by which the public reaches it" zh:"渠道：portal 门户，wechat 公众号 H5，app APP H5，platform 市平台接口，runtime 基础运行环境"`
+	Owner    string   `yaml:"owner" doc:"the office in charge" zh:"主管单位"`
+	URL      string   `yaml:"url" doc:"the address that the public opens; ${service.url} in probes" zh:"公众打开的地址；拨测里写 ${service.url}"`
+	Menu     []string `yaml:"menu" doc:"the menu path, first level first" zh:"菜单路径，一级在前"`
+	Life     string   `yaml:"life" doc:"draft: probed, neither alerted nor recorded; published; retired: no longer probed" zh:"阶段：draft 拨测但不告警、不入文档；published 已发布；retired 已下线、不再拨测"`
+	Critical bool     `yaml:"critical" doc:"counts towards the system when an outage is graded" zh:"关键服务：故障定级时计入整个系统"`
+	Target   float64  `yaml:"target" doc:"the availability objective in percent, such as 99.9" zh:"可用率目标，百分数，如 99.9"`
+	Runbook  string   `yaml:"runbook" doc:"first steps for whoever is called" zh:"处置指引：值班人员的头几步"`
+	Probes   []*node  `yaml:"probes" doc:"how it is checked" zh:"拨测"`
 }
 
 // probeDoc is the part of a probe common to all kinds.
 type probeDoc struct {
-	ID      string         `yaml:"id"`
-	Name    string         `yaml:"name"`
-	Kind    string         `yaml:"kind"`
-	Every   time.Duration  `yaml:"every"`
-	Timeout *time.Duration `yaml:"timeout"`
+	ID      string         `yaml:"id" doc:"unique within the service: lower-case letters, digits and -" zh:"本服务内唯一：小写字母、数字和 -"`
+	Name    string         `yaml:"name" doc:"the Chinese name" zh:"拨测名称"`
+	Kind    string         `yaml:"kind" doc:"how it looks" zh:"拨测方式"`
+	Every   time.Duration  `yaml:"every" doc:"the interval, from 5s to 24h" zh:"拨测间隔，5s 到 24h"`
+	Timeout *time.Duration `yaml:"timeout" doc:"one run ends by then; from 1s up to the interval, by default 80% of it and at most 30s" zh:"单次拨测的时限，1s 到拨测间隔；默认为间隔的八成，最多 30s"`
 	From    struct {
-		Count  *int              `yaml:"count"`
-		Spread *string           `yaml:"spread"`
-		Match  map[string]string `yaml:"match"`
-	} `yaml:"from"`
-	Quorum *int `yaml:"quorum"`
+		Count  *int              `yaml:"count" doc:"how many agents run each slot" zh:"每个时隙由几个探针执行"`
+		Spread *string           `yaml:"spread" doc:"the label in whose values these agents differ" zh:"这些探针的哪个标签要各不相同"`
+		Match  map[string]string `yaml:"match" doc:"labels that an agent must carry, such as network: internet" zh:"探针必须带有的标签，如 network: internet"`
+	} `yaml:"from" doc:"which agents run it" zh:"由哪些探针执行"`
+	Quorum *int `yaml:"quorum" doc:"how many vantages must agree before it is down; by default 2, or 1 of a single agent" zh:"多点确认：几个监测点都看到异常才算异常；默认 2，只有一个探针时为 1"`
 }
 
 // reader reads one map with checks that name keys.
