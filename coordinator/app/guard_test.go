@@ -44,3 +44,24 @@ func TestConfigRefusesToListenUnprotected(t *testing.T) {
 	_, err = c.ready()
 	require.NoError(t, err)
 }
+
+func TestGuardAnswersProgramsWithProblems(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg    Config
+		change func(*http.Request)
+		want   int
+	}{
+		"host":         {Config{}, func(r *http.Request) { r.Host = "rebound.example.test" }, http.StatusMisdirectedRequest},
+		"password":     {Config{Password: "correct horse battery"}, func(*http.Request) {}, http.StatusUnauthorized},
+		"cross-origin": {Config{}, func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example.test") }, http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := guard(c.cfg, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("let in") }))
+			r, w := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8080/api/v1/incidents/x/ack", nil), httptest.NewRecorder()
+			c.change(r)
+			h.ServeHTTP(w, r)
+			require.Equal(t, c.want, w.Code)
+			require.Equal(t, "application/problem+json; charset=utf-8", w.Header().Get("Content-Type"))
+		})
+	}
+}
