@@ -27,6 +27,16 @@ func Load(ctx context.Context, prefix string, cfg any) error {
 	return load(ctx, prefix, cfg, os.Environ(), envconfig.OsLookuper())
 }
 
+// LoadOr is Load with values for settings that the environment does not give, by
+// their names without the prefix.
+func LoadOr(ctx context.Context, prefix string, cfg any, otherwise map[string]string) error {
+	usual := make(map[string]string, len(otherwise))
+	for name, value := range otherwise {
+		usual[prefix+name] = value
+	}
+	return load(ctx, prefix, cfg, os.Environ(), envconfig.MultiLookuper(envconfig.OsLookuper(), envconfig.MapLookuper(usual)))
+}
+
 func load(ctx context.Context, prefix string, cfg any, environ []string, from envconfig.Lookuper) error {
 	var errs []error
 	known := map[string]bool{}

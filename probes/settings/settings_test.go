@@ -38,6 +38,15 @@ func TestLoadFillsDefaults(t *testing.T) {
 	require.Equal(t, example{Site: "east", Poll: 30 * time.Second, Times: []string{"a", "b"}}, c)
 }
 
+func TestLoadOrFillsOnlyWhatIsNotSet(t *testing.T) {
+	t.Setenv("X_POLL", "7s")
+	var c example
+	require.NoError(t, LoadOr(context.Background(), "X_", &c, map[string]string{"SITE": "local", "POLL": "9s"}))
+	require.Equal(t, example{Site: "local", Poll: 7 * time.Second, Times: []string{"a", "b"}}, c)
+	t.Setenv("X_SIT", "east")
+	require.ErrorContains(t, LoadOr(context.Background(), "X_", &c, map[string]string{"SITE": "local"}), "X_SIT: no such setting, did you mean X_SITE")
+}
+
 func TestDescribeShowsDefaultsAndMeaning(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, Describe(&b, "X_", &example{}))
