@@ -108,6 +108,10 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	out := http.NewResponseController(w)
+	// A stream outlasts the server's bound on reading a request, which has no body.
+	if err := out.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("lifting the bound on reading from a live page: %w", err)
+	}
 	write := func(text string) error {
 		// A dead peer must not hold its slot: each write has a bound of its own.
 		if err := out.SetWriteDeadline(time.Now().Add(15 * time.Second)); err != nil {

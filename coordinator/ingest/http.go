@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -98,8 +99,12 @@ func hints(w http.ResponseWriter, code int) {
 	}
 }
 
-// admit checks the token and takes a place.
-func (i *Ingest) admit(r *http.Request) (leave func(), err error) {
+// uploadWithin bounds a body from whoever has the token, instead of the server's
+// own, tighter bound: agents sit behind slow lines, too.
+const uploadWithin = 5 * time.Minute
+
+// admit checks the token, takes a place and gives the body its time.
+func (i *Ingest) admit(w http.ResponseWriter, r *http.Request) (leave func(), err error) {
 	if !i.authorized(r.Header.Get("Authorization")) {
 		return nil, refuse(http.StatusUnauthorized, codes.Unauthenticated, unauthorizedText)
 	}
@@ -107,11 +112,16 @@ func (i *Ingest) admit(r *http.Request) (leave func(), err error) {
 	if !ok {
 		return nil, refuse(http.StatusTooManyRequests, codes.ResourceExhausted, busyText)
 	}
+	// A writer without deadlines, as in front of some tests, has no bound to lift.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadWithin)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		leave()
+		return nil, refuse(http.StatusBadRequest, codes.InvalidArgument, "reading the body: %s", probes.Excerpt(err.Error()))
+	}
 	return leave, nil
 }
 
 func (i *Ingest) exportHTTP(w http.ResponseWriter, r *http.Request, kind string) (proto.Message, error) {
-	leave, err := i.admit(r)
+	leave, err := i.admit(w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +228,7 @@ func problem(w http.ResponseWriter, status int, text string) {
 }
 
 func (i *Ingest) putEvidence(w http.ResponseWriter, r *http.Request) error {
-	leave, err := i.admit(r)
+	leave, err := i.admit(w, r)
 	if err != nil {
 		return err
 	}
@@ -243,7 +253,9 @@ func (i *Ingest) putEvidence(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusBadRequest, codes.InvalidArgument, "the content's SHA-256 is %x, not the one in the address", sum)
 	}
 	e := probes.Evidence{Kind: kind, MIME: media, SHA256: name, Size: len(data), Data: data}
-	if err := i.o.Store.PutEvidence(r.Context(), e); err != nil {
+	err = i.o.Store.PutEvidence(r.Context(), e)
+	i.wrote(r.Context(), err)
+	if err != nil {
 		return fmt.Errorf("storing evidence %s: %w", name, err)
 	}
 	i.evidence.Add(1)
