@@ -119,7 +119,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *
 		return nil, fmt.Errorf("preparing to receive traces: %w", err)
 	}
 	a.view = view.New(view.Options{
-		Store: viewStore{a.store}, Catalog: current, SpansOf: semconv.Spans, Now: time.Now, Agents: a.agents,
+		Store: viewStore{a.store}, Catalog: current, SpansOf: semconv.Spans, Now: time.Now, Agents: a.agents, Health: a.health,
 		Git: func() view.Git {
 			s := a.catalog.State()
 			return view.Git{Source: s.Source, Checked: s.Checked, Error: s.Error}
@@ -188,7 +188,7 @@ func (a *App) publicURL() string {
 	if a.cfg.PublicURL != "" {
 		return a.cfg.PublicURL
 	}
-	return a.scheme() + "://" + a.onHTTP.Addr().String()
+	return a.advertisedHTTP() // set when the bound address is none to go to
 }
 
 // serveOn builds the servers.
@@ -221,17 +221,22 @@ func (a *App) serveOn(token string, certificate *tls.Config) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("/", guard(a.cfg, people))
-	a.http = &http.Server{
-		Handler: mux, TLSConfig: certificate, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.log.With("room", "http").Handler(), slog.LevelDebug),
-	}
+	a.http = a.server(mux, certificate)
 	traces := http.NewServeMux()
 	traces.Handle("POST /v1/traces", a.ingest.Traces())
-	a.otlpHTTP = &http.Server{
-		Handler: traces, TLSConfig: certificate, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+	a.otlpHTTP = a.server(traces, certificate)
+	return nil
+}
+
+// readWithin bounds reading one request. Live pages and uploads of agents, once
+// their token was checked, set bounds of their own.
+const readWithin = time.Minute
+
+func (a *App) server(h http.Handler, certificate *tls.Config) *http.Server {
+	return &http.Server{
+		Handler: h, TLSConfig: certificate, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: readWithin, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.log.With("room", "http").Handler(), slog.LevelDebug),
 	}
-	return nil
 }
 
 // ready answers 200 when definitions are in use and the store answers.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -22,8 +23,8 @@ type Config struct {
 	HTTP          string `env:"HTTP,default=127.0.0.1:8080" help:"address of dashboard and API; more than loopback needs COORDINATOR_PASSWORD and a certificate"`
 	OTLPGRPC      string `env:"OTLP_GRPC,default=127.0.0.1:4317" help:"address for traces by OTLP/gRPC"`
 	OTLPHTTP      string `env:"OTLP_HTTP,default=127.0.0.1:4318" help:"address for traces by OTLP/HTTP"`
-	AdvertiseHTTP string `env:"ADVERTISE_HTTP" help:"URL by which agents reach HTTP, when it is not the bound address"`
-	AdvertiseOTLP string `env:"ADVERTISE_OTLP" help:"HOST:PORT by which agents reach OTLP_GRPC, when it is not the bound address"`
+	AdvertiseHTTP string `env:"ADVERTISE_HTTP" help:"URL by which agents reach HTTP, when it is not the bound address (0.0.0.0 and [::] are none to go to)"`
+	AdvertiseOTLP string `env:"ADVERTISE_OTLP" help:"HOST:PORT by which agents reach OTLP_GRPC, when it is not the bound address (0.0.0.0 and [::] are none to go to)"`
 	PublicURL     string `env:"PUBLIC_URL" help:"URL by which people reach the dashboard, for links in alerts; by default the HTTP address"`
 	Password      string `env:"PASSWORD" help:"password of the dashboard and API (user: any name, it signs notes); none is needed on loopback"`
 	PasswordFile  string `env:"PASSWORD_FILE" help:"a file with the password, instead of PASSWORD"`
@@ -39,7 +40,9 @@ type Config struct {
 	GossipProfile   string   `env:"GOSSIP_PROFILE,default=lan" help:"timings: lan, wan or local (one host)"`
 	Join            []string `env:"JOIN" help:"members to join, HOST:PORT separated by commas; tried for ever"`
 
-	DataDir string `env:"DATA_DIR,default=/var/lib/gengfu-coordinator" help:"database and the mirror of the definitions' repository"`
+	DataDir         string `env:"DATA_DIR,default=/var/lib/gengfu-coordinator" help:"database and the mirror of the definitions' repository"`
+	DiskWarnPercent int    `env:"DISK_WARN_PERCENT,default=5" help:"warn on the dashboard when the disk of DATA_DIR has less free, in percent; 0 does not look at it"`
+	DiskWarnMB      int    `env:"DISK_WARN_MB,default=500" help:"warn on the dashboard when the disk of DATA_DIR has less free, in MB (1000000 bytes); 0 does not look at it"`
 
 	GitURL          string        `env:"GIT_URL" help:"repository of the definitions: any URL or path that git understands (required to serve)"`
 	GitBranch       string        `env:"GIT_BRANCH,default=main" help:"branch to follow"`
@@ -97,6 +100,13 @@ func (c *Config) ready() (key []byte, err error) {
 	if !settings.Loopback(c.HTTP) && len(c.Password) < minPassword {
 		errs = append(errs, fmt.Errorf("COORDINATOR_HTTP=%s is reachable from other hosts: set COORDINATOR_PASSWORD to at least %d characters", c.HTTP, minPassword))
 	}
+	errs = append(errs, c.reachable())
+	if c.DiskWarnPercent < 0 || c.DiskWarnPercent > 99 {
+		errs = append(errs, fmt.Errorf("COORDINATOR_DISK_WARN_PERCENT: want 0 to 99, got %d", c.DiskWarnPercent))
+	}
+	if c.DiskWarnMB < 0 {
+		errs = append(errs, fmt.Errorf("COORDINATOR_DISK_WARN_MB: want 0 or more, got %d", c.DiskWarnMB))
+	}
 	if c.GitPoll < time.Second {
 		errs = append(errs, fmt.Errorf("COORDINATOR_GIT_POLL: want 1s or more, got %s", c.GitPoll))
 	}
@@ -106,6 +116,48 @@ func (c *Config) ready() (key []byte, err error) {
 		}
 	}
 	return key, errors.Join(errs...)
+}
+
+// reachable checks that agents are told addresses to which they can go.
+func (c *Config) reachable() error {
+	var bound, unset []string
+	for _, a := range []struct{ name, addr, advertised, setting string }{
+		{"COORDINATOR_HTTP", c.HTTP, c.AdvertiseHTTP, "COORDINATOR_ADVERTISE_HTTP (a URL such as https://gengfu.example.test:8080)"},
+		{"COORDINATOR_OTLP_GRPC", c.OTLPGRPC, c.AdvertiseOTLP, "COORDINATOR_ADVERTISE_OTLP (HOST:PORT such as gengfu.example.test:4317)"},
+	} {
+		if everywhere(a.addr) && a.advertised == "" {
+			bound, unset = append(bound, a.name+"="+a.addr), append(unset, a.setting)
+		}
+	}
+	var errs []error
+	if len(bound) > 0 {
+		errs = append(errs, fmt.Errorf("%s: agents cannot go to an address that stands for all of this host's: set %s to what they reach this host by",
+			strings.Join(bound, " and "), strings.Join(unset, " and ")))
+	}
+	if c.AdvertiseHTTP != "" {
+		if u, err := url.Parse(c.AdvertiseHTTP); err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || everywhere(net.JoinHostPort(u.Hostname(), "1")) {
+			errs = append(errs, fmt.Errorf("COORDINATOR_ADVERTISE_HTTP: want http://… or https://… with a host that agents can reach, got %q", c.AdvertiseHTTP))
+		}
+	}
+	if c.AdvertiseOTLP != "" {
+		if _, port, err := net.SplitHostPort(c.AdvertiseOTLP); err != nil || port == "" || everywhere(c.AdvertiseOTLP) {
+			errs = append(errs, fmt.Errorf("COORDINATOR_ADVERTISE_OTLP: want HOST:PORT that agents can reach, got %q", c.AdvertiseOTLP))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// everywhere reports whether addr is HOST:PORT without a host to go to.
+func everywhere(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.WithZone("").Unmap().IsUnspecified()
 }
 
 // minPassword is the least length of the dashboard's password, in bytes.
