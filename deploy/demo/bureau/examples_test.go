@@ -118,6 +118,26 @@ func TestExamplesOfHTTP_FindEveryFault(t *testing.T) {
 	}
 }
 
+func TestExamplesOfTLS(t *testing.T) {
+	b := open(t)
+	e := env(t, b, sites[0])
+	ran := 0
+	for _, p := range examples(t, b).Probes() {
+		if p.Kind != "tls" {
+			continue
+		}
+		r := run(t, e, p)
+		ran++
+		require.Equal(t, probes.Up, r.Verdict, "%s: %+v", p.Key, r.Findings)
+		_, err := b.Faults().Set(p.Key.Service, bureau.FaultExpiredCert, "")
+		require.NoError(t, err)
+		r = run(t, e, p)
+		require.Equal(t, probes.Down, r.Verdict, "%+v", r)
+		require.Equal(t, probes.PhraseCertExpired, r.Findings[0].Phrase)
+	}
+	require.Equal(t, 3, ran)
+}
+
 // TestEveryServiceHasAnExample keeps the table of services and the examples together.
 func TestEveryServiceHasAnExample(t *testing.T) {
 	b := open(t)
