@@ -101,14 +101,16 @@ func Match(p Page, off ...string) (Rule, bool) { return MatchOwn(p, nil, off...)
 // MatchOwn is Match with a definition's own rules tried first.
 func MatchOwn(p Page, own []Rule, off ...string) (Rule, bool) {
 	v := viewOf(p)
-	for _, r := range own {
-		if r.matches(v) {
-			return r, true
+	for i := range own {
+		if own[i].matches(&v) {
+			return own[i], true
 		}
 	}
-	for _, r := range rules {
-		if !slices.Contains(off, r.Name) && r.matches(v) {
-			return r, true
+	known := known()
+	v.inTitle, v.inText = known.find(v.title), known.find(v.text)
+	for i := range rules {
+		if r := &rules[i]; !slices.Contains(off, r.Name) && r.matches(&v) {
+			return *r, true
 		}
 	}
 	return Rule{}, false
@@ -131,7 +133,12 @@ type view struct {
 	Page
 	title, text, head string
 	runes             int
+	// What the table's own rules speak of and was found; nil while others are tried.
+	inTitle, inText found
 }
+
+func (v *view) titleHas(text string) bool { return v.inTitle.has(v.title, text) }
+func (v *view) textHas(text string) bool  { return v.inText.has(v.text, text) }
 
 func viewOf(p Page) view {
 	head := p.Source
@@ -143,7 +150,7 @@ func viewOf(p Page) view {
 	return v
 }
 
-func (r Rule) matches(v view) bool {
+func (r *Rule) matches(v *view) bool {
 	switch {
 	case len(r.statuses) > 0 && !slices.Contains(r.statuses, v.Status):
 		return false
@@ -153,9 +160,9 @@ func (r Rule) matches(v view) bool {
 		return false
 	case r.moved && (v.Expected || !v.movedFrom(r.urls)):
 		return false
-	case len(r.titles) > 0 && !containsAny(v.title, r.titles), len(r.texts) > 0 && !containsAny(v.text, r.texts):
+	case len(r.titles) > 0 && !slices.ContainsFunc(r.titles, v.titleHas), len(r.texts) > 0 && !slices.ContainsFunc(r.texts, v.textHas):
 		return false
-	case containsAny(v.title, r.unless), containsAny(v.text, r.unless):
+	case slices.ContainsFunc(r.unless, v.titleHas), slices.ContainsFunc(r.unless, v.textHas):
 		return false
 	case len(r.headers)+len(r.source) > 0 && !v.hasHeader(r.headers) && !containsAny(v.head, r.source):
 		return false
@@ -167,7 +174,7 @@ func (r Rule) matches(v view) bool {
 
 // movedFrom reports that another place was asked for, and none that is known by
 // the same signs.
-func (v view) movedFrom(signs []string) bool {
+func (v *view) movedFrom(signs []string) bool {
 	asked, err := url.Parse(v.Asked)
 	if err != nil || v.Asked == "" || containsAny(strings.ToLower(v.Asked), signs) {
 		return false
@@ -178,17 +185,17 @@ func (v view) movedFrom(signs []string) bool {
 
 // score adds the best title phrase, the best text phrase and the page's length.
 // Without a phrase there is no score, however short the page is.
-func (v view) score(r Rule) int {
+func (v *view) score(r *Rule) int {
 	title, text := 0, 0
 	for _, p := range r.phrases {
 		if v.titled(p) {
 			title = max(title, p.inTitle)
 		}
-		if strings.Contains(v.text, p.text) {
+		if v.textHas(p.text) {
 			text = max(text, p.inText)
 		}
 	}
-	if text > 0 && containsAny(v.text, r.support) {
+	if text > 0 && slices.ContainsFunc(r.support, v.textHas) {
 		text++
 	}
 	score := title + text
@@ -206,16 +213,16 @@ func (v view) score(r Rule) int {
 	return score
 }
 
-func (v view) titled(p phrase) bool {
-	if !p.whole {
-		return strings.Contains(v.title, p.text)
+func (v *view) titled(p phrase) bool {
+	if !v.titleHas(p.text) {
+		return false
 	}
-	return slices.Contains(strings.FieldsFunc(v.title, separator), p.text)
+	return !p.whole || slices.Contains(strings.FieldsFunc(v.title, separator), p.text)
 }
 
 func separator(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
-func (v view) hasHeader(wanted []header) bool {
+func (v *view) hasHeader(wanted []header) bool {
 	for name, values := range v.Header {
 		for _, w := range wanted {
 			if strings.EqualFold(name, w.name) && slices.ContainsFunc(values, func(s string) bool {
@@ -236,6 +243,9 @@ func containsAny(s string, parts []string) bool {
 // between the characters of a headline.
 func squeeze(s string) string {
 	return strings.Map(func(r rune) rune {
+		if r > 0x3000 && r < 0xa640 {
+			return r // Chinese and Japanese: neither space nor capitals, and most of a page
+		}
 		if unicode.IsSpace(r) || r == '\u200b' || r == '\ufeff' {
 			return -1
 		}
