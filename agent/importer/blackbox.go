@@ -259,6 +259,43 @@ func (m *boxModule) http(a aim) {
 	}
 	m.tls()
 	m.family()
+	m.protocol()
+	if v := in.take("proxy_url"); !v.empty() {
+		m.proxy(m.d, m.p, m.place(v), m.what("proxy_url"), literal(v.scalar()))
+	}
+}
+
+// protocol reads the versions of HTTP that will do.
+func (m *boxModule) protocol() {
+	v := m.in.take("valid_http_versions")
+	http2 := m.in.take("enable_http2")
+	var one, two, other bool
+	for _, version := range v.list() {
+		switch version.scalar() {
+		case "HTTP/1.1":
+			one = true
+		case "HTTP/2", "HTTP/2.0":
+			two = true
+		default:
+			other = true
+		}
+	}
+	want, at, what := "", m.at, m.what("valid_http_versions")
+	switch {
+	case other:
+		m.left(m.place(v), what, "HTTP/1.1 and HTTP/2 are understood")
+		return
+	case two && !one:
+		want, at = "h2", m.place(v)
+	case one && !two:
+		want, at = "http/1.1", m.place(v)
+	case http2 != nil && !http2.true():
+		want, at, what = "http/1.1", m.place(http2), m.what("enable_http2")
+	default:
+		return
+	}
+	m.p.own.offer("protocol", want, at, what)
+	m.p.own[len(m.p.own)-1].why = "the version of HTTP is not chosen here"
 }
 
 // authorization reads what the exporter offers beside headers.
@@ -370,10 +407,11 @@ func (m *boxModule) tls() {
 	if c == nil || c.shape != shapeMap {
 		return
 	}
+	m.certificate(c)
 	for _, p := range c.pairs {
 		at, what := place{m.src.Name, p.line}, m.what("tls_config."+p.key)
 		switch {
-		case p.value.empty():
+		case p.value.empty() || m.p.kind == "http" && certFiles[p.key]:
 		case p.key == "ca_file":
 			m.p.own.offer("ca_file", literal(p.value.scalar()), at, what)
 			m.changed(at, what, "carried over; the file must be on every agent that runs the probe")
@@ -395,11 +433,36 @@ func (m *boxModule) tls() {
 	}
 }
 
+// certFiles are the keys of tls_config that name a client certificate.
+var certFiles = map[string]bool{"cert_file": true, "key_file": true, "cert": true, "key": true}
+
+// certificate reads which certificate an HTTP module shows. Its files are not read.
+func (m *boxModule) certificate(c *value) {
+	part := func(inline, file string) (string, *value) {
+		if v := c.get(inline); !v.empty() {
+			return m.hide(m.d, m.place(v), m.what("tls_config."+inline), inline, v.scalar()), v
+		}
+		if v := c.get(file); !v.empty() {
+			return m.expected(m.place(v), m.what("tls_config."+file), m.d.id+"_"+inline), v
+		}
+		return "", nil
+	}
+	if m.p.kind != "http" {
+		return
+	}
+	cert, v := part("cert", "cert_file")
+	key, _ := part("key", "key_file")
+	switch {
+	case cert != "" && key != "":
+		m.clientCert(m.p, m.place(v), m.what("tls_config"), cert, key)
+	case cert != "" || key != "":
+		m.left(m.place(c), m.what("tls_config"), "a certificate goes with its key, one of which is missing")
+	}
+}
+
 // boxWhy says why a key of a prober is not carried over; "" when it changes
 // nothing of what is seen.
 var boxWhy = map[string]string{
-	"valid_http_versions":               "the version of HTTP is not chosen here",
-	"enable_http2":                      "",
 	"enable_http3":                      "HTTP/3 is not spoken here",
 	"body_file":                         "the file is not read; write its text as body",
 	"fail_if_body_json_matches_cel":     "write it as an expectation over json",
@@ -407,7 +470,6 @@ var boxWhy = map[string]string{
 	"compression":                       "",
 	"body_size_limit":                   "",
 	"oauth2":                            "tokens are not fetched; put one into a header as ${secret:NAME}",
-	"proxy_url":                         "probes go out directly",
 	"proxy_from_environment":            "probes go out directly",
 	"proxy_connect_header":              "probes go out directly",
 	"no_proxy":                          "",

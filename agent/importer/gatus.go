@@ -57,7 +57,7 @@ func gatus(j *job) error {
 		j.left(j.at(s.line), "external endpoint "+s.get("name").scalar(), "results that others push are not taken; probe it, or leave it where it is")
 	}
 	for _, s := range top.take("suites").list() {
-		j.left(j.at(s.line), "suite "+s.get("name").scalar(), "requests that build on each other are not carried over; write them as steps of a browser probe or as requests of one probe")
+		j.left(j.at(s.line), "suite "+s.get("name").scalar(), "requests that build on each other are not carried over; write them as steps of one http probe, with save")
 	}
 	for _, p := range top.rest() {
 		if why := gatusTop[p.key]; why != "" {
@@ -311,11 +311,9 @@ func (g *gatusEndpoint) rest() {
 // gatusClient says why a key of client is not carried over.
 var gatusClient = map[string]string{
 	"insecure":             trustInstead,
-	"proxy-url":            "probes go out directly",
 	"dns-resolver":         "names are resolved by the agent's own host",
 	"oauth2":               "tokens are not fetched; put one into a header as ${secret:NAME}",
 	"identity-aware-proxy": "tokens are not fetched; put one into a header as ${secret:NAME}",
-	"tls":                  "client certificates are not sent",
 	"tunnel":               "probes go out directly; put an agent behind the tunnel",
 }
 
@@ -332,6 +330,10 @@ func (g *gatusEndpoint) client() {
 			if family := map[string]int{"ip4": 4, "ip6": 6}[p.value.scalar()]; family != 0 {
 				g.p.own.ip(family, at, what)
 			}
+		case p.key == "proxy-url":
+			g.proxy(g.d, g.p, at, what, g.dollarsAt(at, "client.proxy-url", p.value.scalar()))
+		case p.key == "tls":
+			g.certificate(p.value, at, what)
 		case p.key == "insecure" && g.p.kind == "tls":
 			g.p.own.offer("ignore", unverified, at, what)
 		case why != "":
@@ -340,6 +342,16 @@ func (g *gatusEndpoint) client() {
 			g.left(at, what, "the importer does not know this key")
 		}
 	}
+}
+
+// certificate reads which certificate the source shows. Its files are not read.
+func (g *gatusEndpoint) certificate(v *value, at place, what string) {
+	if v.get("certificate-file").empty() || v.get("private-key-file").empty() {
+		g.left(at, what, "certificate-file and private-key-file are understood")
+		return
+	}
+	cert := g.expected(at, what+".certificate-file", g.d.id+"_cert")
+	g.clientCert(g.p, at, what, cert, g.expected(at, what+".private-key-file", g.d.id+"_key"))
 }
 
 func (g *gatusEndpoint) conditions(w words) {

@@ -29,6 +29,7 @@ const (
 	isDays             // certificate, literals are durations
 	isHas              // has(…), literals are true and false
 	isConnected        // implied by every probe
+	isAnswers          // a list of texts, one of which is meant
 )
 
 // words are what placeholders are called by a kind of probe; "" where it has none.
@@ -37,6 +38,7 @@ type words struct {
 	json  bool   // the reply may be JSON
 	days  string
 	rcode string
+	list  string // the whole reply as a list of texts, in place of body
 }
 
 // comparesSecret says why a condition that holds a secret is left.
@@ -121,6 +123,8 @@ func (w words) term(s string) (term, string) {
 		return w.has(w.days, isDays, s)
 	case s == "[DNS_RCODE]":
 		return w.has(w.rcode, isText, s)
+	case s == "[BODY]" && w.list != "":
+		return term{expr: w.list, nature: isAnswers}, ""
 	case s == "[BODY]":
 		return w.has(w.body, isText, s)
 	case strings.HasPrefix(s, "[BODY]"):
@@ -166,6 +170,11 @@ func compare(a term, op string, b term) (expr, why string) {
 		return both(a, op, b)
 	}
 	switch a.nature {
+	case isAnswers:
+		if !equal {
+			return "", "answers are compared by == and != alone"
+		}
+		return among(a.expr, op == "!=", "# == "+text(b.text)), ""
 	case isConnected:
 		if op == "==" && b.text == "true" {
 			return "", ""
@@ -225,9 +234,24 @@ func both(a term, op string, b term) (expr, why string) {
 	return fmt.Sprintf("float(%s) %s float(%s)", a.expr, op, b.expr), ""
 }
 
+// among says that one of a list fits, or none.
+func among(list string, not bool, fits string) string {
+	if not {
+		return "none(" + list + ", " + fits + ")"
+	}
+	return "any(" + list + ", " + fits + ")"
+}
+
 // choice compares with pat(…) or any(…).
 func choice(a term, not bool, b term) (expr, why string) {
 	left := a.expr
+	if a.nature == isAnswers {
+		inner, why := choice(term{expr: "#", nature: isText}, false, b)
+		if why != "" {
+			return "", why
+		}
+		return among(a.expr, not, inner), ""
+	}
 	switch a.nature {
 	case isNumber, isJSON:
 		left = "string(" + a.expr + ")"

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,10 @@ func kuma(j *job) error {
 	if monitors == nil || monitors.shape == shapeScalar || monitors.shape == shapeNull {
 		return &ReadError{j.src.Name, root.line, root.col, "want a backup with monitorList, got none"}
 	}
-	groups := kumaGroups(list)
+	groups, proxies := kumaGroups(list), map[string]*value{}
+	for _, p := range root.get("proxyList").list() {
+		proxies[p.get("id").scalar()] = p
+	}
 	for _, v := range list {
 		if v.shape != shapeMap {
 			j.left(j.at(v.line), "monitor", "want a map, got %s", v.found())
@@ -41,7 +45,7 @@ func kuma(j *job) error {
 		if !j.room(j.at(v.line)) {
 			break
 		}
-		m := &kumaMonitor{job: j, f: read(v), at: j.at(v.line), groups: groups}
+		m := &kumaMonitor{job: j, f: read(v), at: j.at(v.line), groups: groups, proxies: proxies}
 		m.carry()
 	}
 	if root.shape == shapeMap {
@@ -58,10 +62,7 @@ func kumaTop(j *job, root *value) {
 			for _, n := range p.value.list() {
 				j.left(j.at(n.line), "notification "+n.get("name").scalar(), "write where alerts go into routes.yaml; its secrets are not taken over")
 			}
-		case "proxyList":
-			for _, n := range p.value.list() {
-				j.left(j.at(n.line), "proxy", "probes go out directly")
-			}
+		case "proxyList": // read by the monitors that go through one
 		default:
 			if !p.value.empty() {
 				j.left(j.at(p.line), p.key, "the importer does not know this key")
@@ -84,12 +85,13 @@ func kumaGroups(list []*value) map[string]string {
 // kumaMonitor is one monitor.
 type kumaMonitor struct {
 	*job
-	f      *fields
-	at     place
-	groups map[string]string
-	d      *draft
-	p      *probeDraft
-	title  string
+	f       *fields
+	at      place
+	groups  map[string]string
+	proxies map[string]*value // by id
+	d       *draft
+	p       *probeDraft
+	title   string
 }
 
 func (m *kumaMonitor) line(key string) place { return place{m.src.Name, m.f.line(key)} }
@@ -141,10 +143,14 @@ func (m *kumaMonitor) carry() {
 	switch ours {
 	case "http":
 		m.http(kind, address)
+		m.through()
 	case "browser":
 		m.browser(address)
 	default:
 		m.plain(kind, target)
+	}
+	if family := map[string]int{"ipv4": 4, "ipv6": 6}[m.f.text("ipFamily")]; family != 0 {
+		m.p.own.ip(family, m.line("ipFamily"), m.title+": ipFamily")
 	}
 	m.rest()
 }
@@ -227,6 +233,17 @@ func (m *kumaMonitor) authorization(r *request) {
 	switch way := m.f.text("authMethod"); way {
 	case "", "null", "basic":
 		r.user, r.pass = literal(m.f.text("basic_auth_user")), literal(m.f.text("basic_auth_pass"))
+	case "mtls":
+		cert, key := m.f.text("tlsCert"), m.f.text("tlsKey")
+		if cert == "" || key == "" {
+			m.left(m.line("authMethod"), m.title+": authMethod mtls", "a certificate goes with its key, one of which is missing")
+			return
+		}
+		cert = m.hide(m.d, m.line("tlsCert"), m.title+": tlsCert", "cert", cert)
+		m.clientCert(m.p, m.line("tlsCert"), m.title+": tlsCert", cert, m.hide(m.d, m.line("tlsKey"), m.title+": tlsKey", "key", key))
+		if v := m.f.take("tlsCa"); !v.empty() {
+			m.left(m.line("tlsCa"), m.title+": tlsCa", "write it into a file on the agents, and its path as ca_file")
+		}
 	default:
 		m.left(m.line("authMethod"), m.title+": authMethod "+way, "only basic authentication is carried over; put a token into a header as ${secret:NAME}")
 		m.f.take("basic_auth_user")
@@ -353,7 +370,7 @@ func (m *kumaMonitor) rest() {
 		case p.key == "notificationIDList":
 			m.left(at, m.title+": notifications", "alerts go by routes.yaml, for whole channels")
 		case p.key == "proxyId":
-			m.left(at, what, "probes go out directly")
+			m.left(at, what, "probes of this kind go out directly")
 		default:
 			if !other(p.key) {
 				m.left(at, what, "the importer does not know this key")

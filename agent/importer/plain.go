@@ -42,18 +42,20 @@ func (g *gatusEndpoint) dns(raw string) words {
 	for _, p := range q.rest() {
 		g.left(place{g.src.Name, p.line}, g.title+": dns."+p.key, "the importer does not know this key")
 	}
-	return words{}
+	return words{list: "answers", rcode: "rcode"}
 }
 
 // question fills in what a name server is asked.
 func (j *job) question(p *probeDraft, at place, server, name, of, transport string) {
-	p.own.set("name", strings.TrimSuffix(name, "."))
+	p.own.set("query", strings.TrimSuffix(name, "."))
 	if of != "" {
 		p.own.offer("type", strings.ToUpper(of), at, "the record's type "+of)
 	}
-	p.own.set("server", server)
-	if transport != "" {
-		p.own.offer("transport", transport, at, "the transport "+transport)
+	if transport != "" && transport != "udp" {
+		server = transport + "://" + server
+	}
+	if server != "" {
+		p.own.set("servers", []string{server})
 	}
 }
 
@@ -66,13 +68,13 @@ func (g *gatusEndpoint) websocket(raw string) words {
 func (m *boxModule) plain(kind, target string) {
 	prober := m.f.of.get("prober").scalar()
 	m.in = read(orMap(m.f.take(prober)))
-	m.tls()
 	switch prober {
 	case "dns":
 		m.dns(target)
 	default:
 		m.p.own.set("target", target)
 	}
+	m.tls()
 	if prober == "tcp" {
 		m.in.take("tls")
 		m.dialogue(kind)
@@ -150,8 +152,52 @@ func lineRegexp(s string) string {
 	return "(?m)" + s
 }
 
+// dns reads what is asked and what may be answered.
 func (m *boxModule) dns(target string) {
-	m.question(m.p, m.at, target, literal(m.in.text("query_name")), m.in.text("query_type"), m.in.text("transport_protocol"))
+	transport := m.in.text("transport_protocol")
+	if m.in.take("dns_over_tls").true() {
+		transport = "tls"
+	}
+	m.question(m.p, m.at, target, literal(m.in.text("query_name")), m.in.text("query_type"), transport)
+	if codes := m.in.take("valid_rcodes").list(); len(codes) > 0 {
+		var list []string
+		for _, c := range codes {
+			list = append(list, text(c.scalar()))
+		}
+		m.expects(m.d, m.p, m.place(codes[0]), m.what("valid_rcodes"), "rcode in ["+strings.Join(list, ", ")+"]")
+	}
+	for _, part := range []string{"validate_answer_rrs", "validate_authority_rrs", "validate_additional_rrs"} {
+		rules := m.in.take(part)
+		switch {
+		case rules.empty() || rules.shape != shapeMap:
+		case part != "validate_answer_rrs":
+			m.left(m.place(rules), m.what(part), "the answers alone are looked at")
+		default:
+			m.answers(rules)
+		}
+	}
+}
+
+// loops are the ways in which the rules of the exporter fail.
+var loops = map[string]string{
+	"fail_if_matches_regexp": "none(answers, # matches %)", "fail_if_all_match_regexp": "not all(answers, # matches %)",
+	"fail_if_not_matches_regexp": "all(answers, # matches %)", "fail_if_none_matches_regexp": "any(answers, # matches %)",
+}
+
+func (m *boxModule) answers(rules *value) {
+	for _, p := range rules.pairs {
+		for _, re := range p.value.list() {
+			at, what := m.place(re), m.what("validate_answer_rrs."+p.key)
+			switch loop, known := loops[p.key]; {
+			case !known:
+				m.left(at, what, "the importer does not know this key")
+			case strings.ContainsAny(re.scalar(), "\t^$") || strings.Contains(re.scalar(), `\t`):
+				m.left(at, what, "an expression over a whole record is not carried over; answers are what the record says alone, such as an address")
+			default:
+				m.expects(m.d, m.p, at, what, strings.Replace(loop, "%", text(re.scalar()), 1))
+			}
+		}
+	}
 }
 
 // plain fills in a probe of a host or a port.

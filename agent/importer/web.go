@@ -104,3 +104,20 @@ func (j *job) follow(req *table, r request) {
 		req.set("follow", r.follow)
 	}
 }
+
+// proxy sends a probe through a proxy where its kind can.
+func (j *job) proxy(d *draft, p *probeDraft, at place, what, raw string) {
+	a := j.address(d, at, raw)
+	var v any = strings.TrimSuffix(a.request, "/")
+	if a.user != "" {
+		v = table{{key: "url", value: v}, {key: "user", value: a.user}, {key: "password", value: a.password}}
+	}
+	p.own.offer("proxy", v, at, what)
+	p.own[len(p.own)-1].why = "probes go out directly"
+}
+
+// clientCert names the certificate that a probe shows where its kind can.
+func (j *job) clientCert(p *probeDraft, at place, what, cert, key string) {
+	p.own.offer("client_cert", table{{key: "cert", value: cert}, {key: "key", value: key}}, at, what)
+	p.own[len(p.own)-1].why = "client certificates are not sent"
+}
