@@ -316,6 +316,25 @@ func (m *kumaMonitor) query(kind string) {
 // warnDays is when the source first speaks of a certificate that runs out.
 const warnDays = "21"
 
+// through reads the proxy of a monitor.
+func (m *kumaMonitor) through() {
+	id := m.f.take("proxyId")
+	if id.empty() {
+		return
+	}
+	at, what := m.line("proxyId"), m.title+": proxyId"
+	p := m.proxies[id.scalar()]
+	if p == nil {
+		m.left(at, what, "the file does not hold the proxy")
+		return
+	}
+	address := p.get("protocol").scalar() + "://"
+	if p.get("auth").true() {
+		address += url.UserPassword(p.get("username").scalar(), p.get("password").scalar()).String() + "@"
+	}
+	m.proxy(m.d, m.p, at, what, literal(address+p.get("host").scalar()+":"+p.get("port").scalar()))
+}
+
 func (m *kumaMonitor) certificate(address string) {
 	if m.f.take("expiryNotification").true() && strings.HasPrefix(strings.ToLower(address), "https:") {
 		m.p.warns(m.line("expiryNotification"), m.title+": expiryNotification", "cert.days_left > "+warnDays)
