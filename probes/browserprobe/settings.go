@@ -43,8 +43,12 @@ type entry map[string]value
 func (entry) JSONSchema() map[string]any {
 	text := map[string]any{"type": "string", "minLength": 1}
 	fields := map[string]any{"type": "object", "minProperties": 1, "additionalProperties": map[string]any{"type": []string{"string", "null"}}}
-	wait := map[string]any{"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
-		"properties": map[string]any{"selector": text, "text": text, "url": text}}
+	of := func(what string) any {
+		return map[string]any{"type": "string", "minLength": 1, "description": "waits until " + what}
+	}
+	wait := map[string]any{"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": map[string]any{
+		"selector": of("something is there"), "text": of("the text is visible"), "url": of("the address holds this"),
+	}}
 	properties := map[string]any{}
 	for op, what := range map[probes.Op]struct {
 		says  string

@@ -84,7 +84,7 @@ func (b *schemas) plain(t reflect.Type, path string, depth int) object {
 	case reflect.Map:
 		return object{"type": "object", "additionalProperties": b.value(t.Elem(), path, depth+1)}
 	case reflect.Slice:
-		if name := path[strings.LastIndexByte(path, '.')+1:]; b.kind != nil && b.kind.Fields != nil && t.Elem().Kind() == reflect.String && (name == "expect" || name == "warn") {
+		if b.expects(t, path[strings.LastIndexByte(path, '.')+1:]) {
 			return object{"type": "array", "items": ref(b.kind.Name + ".expression")}
 		}
 		return object{"type": "array", "items": b.value(t.Elem(), path, depth+1)}
@@ -98,6 +98,17 @@ func (b *schemas) plain(t reflect.Type, path string, depth int) object {
 		return object{}
 	}
 	return whole(t)
+}
+
+// expectations are the keys of expressions, which all kinds call alike.
+var expectations = map[string]map[string]string{
+	"expect": {"en": "expressions that must hold", "zh": "必须成立的表达式"},
+	"warn":   {"en": "expressions that should hold: else the probe is degraded", "zh": "应当成立的表达式，不成立时判为降级"},
+}
+
+// expects reports whether a key holds expressions over the kind's fields.
+func (b *schemas) expects(t reflect.Type, key string) bool {
+	return b.kind != nil && b.kind.Fields != nil && expectations[key] != nil && t == reflect.TypeFor[[]string]()
 }
 
 // whole describes whole numbers by what their type holds.
@@ -177,6 +188,9 @@ func (b *schemas) properties(t reflect.Type, path string, depth int, into object
 		text := f.Tag.Get("doc")
 		if zh := f.Tag.Get("zh"); b.lang == "zh" && zh != "" {
 			text = zh
+		}
+		if text == "" && b.expects(f.Type, name) {
+			text = expectations[name][b.lang]
 		}
 		if text != "" {
 			s["description"] = text

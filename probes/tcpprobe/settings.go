@@ -57,10 +57,10 @@ type exchangeSetting struct {
 
 // piece is a text, or one of several forms.
 type piece struct {
-	Text   string `yaml:"text"`
-	Hex    string `yaml:"hex"`
-	Regexp string `yaml:"regexp"`
-	Any    bool   `yaml:"any"`
+	Text   string `yaml:"text" doc:"a text, as it is" zh:"文本，原样"`
+	Hex    string `yaml:"hex" doc:"bytes in hex" zh:"十六进制字节"`
+	Regexp string `yaml:"regexp" doc:"a regular expression" zh:"正则表达式"`
+	Any    bool   `yaml:"any" doc:"anything at all" zh:"任何内容"`
 }
 
 // UnmarshalYAML takes the short form, a text alone, too.

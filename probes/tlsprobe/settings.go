@@ -15,18 +15,18 @@ import (
 
 // settings are the keys of the kind.
 type settings struct {
-	Target     string   `yaml:"target"`  // "host", "host:port" or an https address
-	SNI        string   `yaml:"sni"`     // default: the target's host
-	Connect    string   `yaml:"connect"` // a fixed address, with or without a port
-	ALPN       []string `yaml:"alpn"`    // default: h2 and http/1.1
-	Roots      words    `yaml:"roots"`   // default: system
-	CAFile     string   `yaml:"ca_file"` // on the agent, beside the roots
-	MinVersion any      `yaml:"min_version"`
-	Scan       bool     `yaml:"scan"`
-	TLCP       string   `yaml:"tlcp"`
-	Ignore     []string `yaml:"ignore"`
-	Expect     []string `yaml:"expect"`
-	Warn       []string `yaml:"warn"`
+	Target     string   `yaml:"target" doc:"host, host:port or an https address" zh:"主机、主机:端口或 https 地址"`
+	SNI        string   `yaml:"sni" doc:"the name asked for; default: the host of the target" zh:"请求的域名，默认为目标主机"`
+	Connect    string   `yaml:"connect" doc:"a fixed address to connect to, with or without a port" zh:"固定连接的地址，可带端口"`
+	ALPN       []string `yaml:"alpn" doc:"application protocols that are offered; default h2 and http/1.1" zh:"提供的应用协议，默认 h2 和 http/1.1"`
+	Roots      words    `yaml:"roots" doc:"which roots are trusted; default: system" zh:"信任哪些根证书，默认 system"`
+	CAFile     string   `yaml:"ca_file" doc:"a PEM file on the agent with roots to trust beside these" zh:"探针上的 PEM 文件，另外信任其中的根证书"`
+	MinVersion any      `yaml:"min_version" doc:"the lowest TLS version that will do, such as 1.2" zh:"可接受的最低 TLS 版本，如 1.2"`
+	Scan       bool     `yaml:"scan" doc:"also tries which old versions and weak suites are accepted" zh:"另试探是否接受旧版本和弱套件"`
+	TLCP       string   `yaml:"tlcp" doc:"national cryptography (TLCP): what is expected of it" zh:"国密 TLCP：期望有、没有、只有，或不论"`
+	Ignore     []string `yaml:"ignore" doc:"what is not to be found fault with" zh:"哪些问题不计"`
+	Expect     []string `yaml:"expect" doc:"expressions that must hold" zh:"必须成立的表达式"`
+	Warn       []string `yaml:"warn" doc:"expressions that should hold: else the probe is degraded" zh:"应当成立的表达式，不成立时判为降级"`
 }
 
 // words is a list, or one of them alone.
