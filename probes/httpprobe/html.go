@@ -1,6 +1,7 @@
 package httpprobe
 
 import (
+	"bytes"
 	"mime"
 	"strings"
 	"unicode/utf8"
@@ -76,13 +77,18 @@ func readHTML(document string, wanted bool) (title, text string) {
 		case html.ErrorToken:
 			return r.done()
 		case html.TextToken:
-			r.chars(string(z.Text()))
+			if r.skip == "" {
+				r.chars(z.Text())
+			}
 		case html.StartTagToken:
-			r.open(z.Token())
+			name, attributes := z.TagName()
+			r.open(z, name, attributes)
 		case html.EndTagToken:
-			r.close(z.Token())
+			name, _ := z.TagName()
+			r.close(name)
 		case html.SelfClosingTagToken:
-			r.breakLine(z.Token().DataAtom)
+			name, _ := z.TagName()
+			r.breakLine(atom.Lookup(name))
 		}
 	}
 	return r.done()
@@ -93,54 +99,57 @@ func (r *reader) done() (title, text string) {
 	return clip(title, maxTitle), clip(strings.TrimSpace(r.text.String()), maxText)
 }
 
-func (r *reader) chars(s string) {
-	switch {
-	case r.skip != "":
-	case r.inTitle:
-		r.title.WriteString(clip(s, 4*maxTitle))
-	default:
-		fields := strings.Fields(s)
-		if len(fields) == 0 {
-			return
-		}
-		if s[0] <= ' ' {
+func (r *reader) chars(s []byte) {
+	if r.inTitle {
+		r.title.WriteString(clip(string(s), 4*maxTitle))
+		return
+	}
+	words := false
+	for word := range bytes.FieldsSeq(s) {
+		switch {
+		case words:
+			r.text.WriteByte(' ')
+		case s[0] <= ' ':
 			r.space(' ')
 		}
-		r.text.WriteString(strings.Join(fields, " "))
-		if s[len(s)-1] <= ' ' {
-			r.space(' ')
-		}
+		words = true
+		r.text.Write(word)
+	}
+	if words && s[len(s)-1] <= ' ' {
+		r.space(' ')
 	}
 }
 
-func (r *reader) open(t html.Token) {
+func (r *reader) open(z *html.Tokenizer, name []byte, attributes bool) {
+	a := atom.Lookup(name)
 	switch {
 	case r.skip != "":
-		if t.Data == r.skip {
+		if string(name) == r.skip {
 			r.depth++
 		}
-	case t.DataAtom == atom.Title && !r.titled:
+	case a == atom.Title && !r.titled:
 		r.inTitle = true
-	case (unseen[t.DataAtom] || t.DataAtom == atom.Title || hidden(t)) && !void[t.DataAtom]:
-		r.skip, r.depth = t.Data, 1
+	case (unseen[a] || a == atom.Title || attributes && hidden(z)) && !void[a]:
+		r.skip, r.depth = string(name), 1
 	default:
-		r.breakLine(t.DataAtom)
+		r.breakLine(a)
 	}
 }
 
-func (r *reader) close(t html.Token) {
+func (r *reader) close(name []byte) {
+	a := atom.Lookup(name)
 	switch {
 	case r.skip != "":
-		if t.Data == r.skip {
+		if string(name) == r.skip {
 			if r.depth--; r.depth == 0 {
 				r.skip = ""
 			}
 		}
-	case t.DataAtom == atom.Title:
+	case a == atom.Title:
 		r.titled = r.titled || r.inTitle
 		r.inTitle = false
 	default:
-		r.breakLine(t.DataAtom)
+		r.breakLine(a)
 	}
 }
 
@@ -159,19 +168,23 @@ func (r *reader) space(c byte) {
 	r.text.WriteByte(c)
 }
 
-func hidden(t html.Token) bool {
-	for _, a := range t.Attr {
-		switch a.Key {
+// hidden reports whether the attributes of the tag just read hide its element.
+func hidden(z *html.Tokenizer) bool {
+	for {
+		key, value, more := z.TagAttr()
+		switch string(key) {
 		case "hidden":
 			return true
 		case "style":
-			style := strings.ToLower(strings.Join(strings.Fields(a.Val), ""))
+			style := strings.ToLower(strings.Join(strings.Fields(string(value)), ""))
 			if strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") {
 				return true
 			}
 		}
+		if !more {
+			return false
+		}
 	}
-	return false
 }
 
 // clip cuts s to n bytes on a character's edge.
