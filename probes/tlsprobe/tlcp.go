@@ -93,7 +93,11 @@ func (r *run) lookTLCP(ctx context.Context) error {
 // there was no connection, or that the run was called off.
 func (r *run) greet(ctx context.Context, name string) error {
 	conn, line, err := r.meet(ctx)
-	if err != nil {
+	switch {
+	case err != nil && !r.needsTLCP() && errors.As(err, new(*probes.Failure)):
+		r.sm = &tlcpReply{err: err} // the service was reached before, and that is what counts
+		return nil
+	case err != nil:
 		return err
 	}
 	defer conn.Close()

@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -304,6 +306,46 @@ func TestTLCPThatIsSlow(t *testing.T) {
 		l := at(t, day, port, "tlcp: only")
 		require.Equal(t, []string{"www.rsj.test 不支持国密协议 TLCP（more than 262144 bytes）"}, l.says())
 	})
+}
+
+// TestOneStepLeavesTimeForTheNext holds that what hangs on the way does not make
+// TLCP look absent.
+func TestOneStepLeavesTimeForTheNext(t *testing.T) {
+	root, smRoot := newRoot(t, "根证书"), newSMRoot(t, "国密根证书")
+	sign, crypt := smRoot.pair(t)
+	lib := newLibrary(t)
+	lib.page("/silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	site := root.intermediate(t, "中间证书").site(t, issuerAt(lib.url+"/silent"))
+	s := (&smServer{version: 0x0101, suite: 0xe053, config: sends(site.with())}).certificates(sign, crypt)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+	defer cancel()
+	l := within(ctx, t, day, s.serve(t), "tlcp: expected\nscan: true\nignore: [untrusted]\nexpect: [tlcp.dual]", trusting(root.pool()))
+	require.NoError(t, ctx.Err(), "the machine is too slow for this test")
+	require.Equal(t, probes.Up, l.Verdict, "%v", l.says())
+	require.Equal(t, probes.ClassTLS, l.span(t, "aia/aia").Class)
+}
+
+// TestSecondConnectionIsRefused holds that a look on the side fails nobody.
+func TestSecondConnectionIsRefused(t *testing.T) {
+	root := newRoot(t, "根证书")
+	port := serveTLS(t, sends(root.site(t).with()))
+	for wish, verdict := range map[string]probes.Verdict{"any": probes.Up, "absent": probes.Up, "expected": probes.Down} {
+		dials := 0
+		l := at(t, day, port, "tlcp: "+wish+"\nscan: false\nwarn: [not tlcp.present or tlcp.dual]", trusting(root.pool()), func(e *probes.Env) {
+			dial := e.Dial
+			e.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dials++; dials > 1 {
+					return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+				}
+				return dial(ctx, network, addr)
+			}
+		})
+		require.Equal(t, verdict, l.Verdict, "%s: %v", wish, l.says())
+		if verdict == probes.Down {
+			require.Equal(t, probes.ClassConnect, l.Class)
+			require.Equal(t, "步骤「国密握手」：127.0.0.1:"+port+" 拒绝连接", l.says()[0])
+		}
+	}
 }
 
 // TestIndependentServer reads what a server by another hand answered: gmtls of

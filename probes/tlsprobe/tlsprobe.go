@@ -99,10 +99,20 @@ func (r *run) look(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.wantsTLCP() {
+	if ctx.Err() != nil || !r.wantsTLCP() {
 		return nil
 	}
 	return r.lookTLCP(ctx)
+}
+
+// part is the time that a step may take with so many to come, itself included:
+// one that hangs must not make the next ones say what is not so.
+func part(ctx context.Context, steps int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(steps))
 }
 
 // standard performs the handshake that browsers make, and what follows from it.
@@ -116,12 +126,16 @@ func (r *run) standard(ctx context.Context) error {
 	}
 	r.chain = climb(r.session.state.PeerCertificates, r.anchors.pool, r.at)
 	if r.chain.wantsAIA() {
+		ctx, cancel := part(ctx, 3)
+		defer cancel()
 		if err := r.within(ctx, stepAIA, r.repair); err != nil {
 			return err
 		}
 	}
 	r.staple = readStaple(r.session.state.OCSPResponse, r.chain, r.at)
 	if r.scan && r.failure == nil {
+		ctx, cancel := part(ctx, 2)
+		defer cancel()
 		return r.within(ctx, stepVersions, r.accepts)
 	}
 	return nil
