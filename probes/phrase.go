@@ -115,11 +115,11 @@ const (
 
 // The phrases of name servers, of ports that speak, of WebSockets and of echoes.
 // A server is written as an address or a host; a question is a name with the type
-// of record asked for: "www.example.test A".
+// of record asked for: "www.example.test/A".
 const (
 	PhraseNoAddress    Phrase = "no_address"    // Want is the host, Got the family that it lacks: "IPv6"
 	PhraseReplyLong    Phrase = "reply_long"    // Want is what was looked for in the reply, Got the bound in bytes that it passed before
-	PhraseDNSNoName    Phrase = "dns_no_name"   // Want is the question, Got the server that says there is no such name
+	PhraseDNSNoName    Phrase = "dns_no_name"   // Want is the name, Got the server that says there is none
 	PhraseDNSNoRecord  Phrase = "dns_no_record" // Want is the question, Got the server that knows the name, but no such record
 	PhraseDNSServFail  Phrase = "dns_servfail"  // Want is the question, Got the server
 	PhraseDNSRefused   Phrase = "dns_refused"   // Want is the question, Got the server

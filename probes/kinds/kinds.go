@@ -4,6 +4,7 @@ package kinds
 import (
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/browserprobe"
+	"github.com/gengfu/gengfu/probes/dnsprobe"
 	"github.com/gengfu/gengfu/probes/httpprobe"
 	"github.com/gengfu/gengfu/probes/tcpprobe"
 	"github.com/gengfu/gengfu/probes/tlsprobe"
@@ -13,6 +14,7 @@ import (
 func All() []probes.Kind {
 	return []probes.Kind{
 		browserprobe.Kind,
+		dnsprobe.Kind,
 		httpprobe.Kind,
 		tcpprobe.Kind,
 		tlsprobe.Kind,

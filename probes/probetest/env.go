@@ -97,7 +97,7 @@ func answer(query []byte, names map[string][]netip.Addr) ([]byte, error) {
 		return nil, errors.New("not one question")
 	}
 	q := m.Questions[0]
-	addrs, known := names[strings.TrimSuffix(q.Name.String(), ".")]
+	addrs, known := names[strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))]
 	m.Response, m.Authoritative, m.Additionals = true, true, nil
 	if !known {
 		m.RCode = dnsmessage.RCodeNameError

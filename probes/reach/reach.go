@@ -194,6 +194,7 @@ func Explain(ctx context.Context, phase, peer string, lasted time.Duration, err 
 	case ctx.Err() != nil:
 		f.Class = probes.ClassTimeout
 	case f.Class != probes.ClassConnect || phase == "connect":
+	case f.Phrase == probes.PhraseRefused, f.Phrase == probes.PhraseUnreachable: // datagrams meet it late
 	case phase == "tls":
 		f.Class, f.Phrase = probes.ClassTLS, probes.PhraseTLSFailed // the connection stood
 	default:

@@ -20,6 +20,7 @@ var Kind = probes.Kind{
 	Name:   "tcp",
 	Doc:    "opens a TCP connection, with TLS where asked, and holds a short dialogue over it",
 	Decode: decode,
+	Fields: Fields,
 }
 
 // prober is one probe's definition, decoded and checked.
