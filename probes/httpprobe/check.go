@@ -127,6 +127,7 @@ func (c *checker) plan(key string, r *request) plan {
 			c.mistake(key+".bearer", "want a token on one line, got %q", r.Bearer)
 		}
 	}
+	p.sign = c.sign(key+".sign", r.Sign)
 	for _, name := range slices.Sorted(maps.Keys(r.Cookies)) {
 		c.cookie(key+".cookies."+name, name, r.Cookies[name], &p)
 	}
@@ -141,6 +142,27 @@ func (c *checker) cookie(key, name, value string, p *plan) {
 		c.mistake(key, "want a cookie's value of letters, digits and marks other than \" , ; \\, got %q; escape it as the site does", value)
 	}
 	p.cookies = append(p.cookies, line{name: name, value: c.template(key, value), guarded: true})
+}
+
+func (c *checker) protocol(s string) string {
+	switch s {
+	case "", "auto":
+		return ""
+	case "http/1.1", "h2":
+		return s
+	}
+	c.mistake("protocol", "want auto, http/1.1 or h2, got %q", s)
+	return ""
+}
+
+func (c *checker) clientCert(s *clientCert) *[2]template {
+	if s == nil {
+		return nil
+	}
+	if s.Cert == "" || s.Key == "" {
+		c.mistake("client_cert", "want cert and key, got one or none of them; write both as ${secret:NAME}")
+	}
+	return &[2]template{c.template("client_cert.cert", s.Cert), c.template("client_cert.key", s.Key)}
 }
 
 func (c *checker) method(key string, r *request) string {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
@@ -31,17 +32,12 @@ type link struct {
 // open resolves, connects and shakes hands, each a phase of its own. The link
 // returned with an error has no Conn, but what was learnt until then.
 func (h *hop) open(ctx context.Context) (link, error) {
-	host := h.ask.url.Hostname()
-	addrs, err := h.resolve(ctx, host)
-	if err != nil {
-		return link{}, err
-	}
-	l, err := h.connect(ctx, addrs, h.ask.port())
+	l, err := h.reach(ctx)
 	if err != nil || h.ask.url.Scheme != "https" {
 		return l, err
 	}
 	conn := l.Conn
-	if err := h.handshake(ctx, &l, host); err != nil {
+	if err := h.handshake(ctx, &l, h.ask.url.Hostname()); err != nil {
 		conn.Close()
 		l.Conn = nil
 		return l, err
@@ -49,12 +45,42 @@ func (h *hop) open(ctx context.Context) (link, error) {
 	return l, nil
 }
 
+// reach connects to where the request goes to: the host, the lane's node in its
+// place, or a proxy.
+func (h *hop) reach(ctx context.Context) (link, error) {
+	if h.proxy != nil {
+		return h.openByProxy(ctx)
+	}
+	host, port := h.ask.url.Hostname(), h.ask.port()
+	if h.lane.host != "" && origin(h.ask.url) == h.steps[0].plan.origin {
+		host, port = h.lane.host, cmp.Or(h.lane.port, port)
+	}
+	addrs, err := h.resolve(ctx, host)
+	if err != nil {
+		return link{}, err
+	}
+	l, err := h.connect(ctx, addrs, port, h.admit)
+	if h.lane.net == "ip6" && errors.Is(err, errNoRoute) {
+		// The kernel says so before a packet is sent.
+		return l, &probes.Trouble{Phrase: probes.PhraseNoIPv6, Err: errors.New(syscall.ENETUNREACH.Error())}
+	}
+	return l, err
+}
+
+// errNoRoute says that the agent's host knows no way to an address.
+var errNoRoute = errors.New("no route")
+
 func (h *hop) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	record := map[string]string{"ip4": "A", "ip6": "AAAA"}[h.lane.net]
+	none := &probes.Failure{Class: probes.ClassDNS, Phrase: probes.PhraseDNSFailed, Want: host, Got: record}
 	if addr, err := netip.ParseAddr(host); err == nil {
+		if record != "" && addr.Unmap().Is4() != (record == "A") {
+			return nil, none
+		}
 		return []netip.Addr{addr}, nil
 	}
 	start := time.Now()
-	addrs, err := h.env.Resolver.LookupNetIP(ctx, "ip", host)
+	addrs, err := h.env.Resolver.LookupNetIP(ctx, h.lane.net, host)
 	if err == nil && len(addrs) == 0 {
 		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
 	}
@@ -64,6 +90,10 @@ func (h *hop) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	}
 	h.time.DNS += h.phase(ctx, "dns", start, err,
 		probes.Attr{Key: "dns.question.name", Value: host}, probes.Attr{Key: "dns.answers", Value: found})
+	var missing *net.DNSError
+	if record != "" && errors.As(err, &missing) && missing.IsNotFound {
+		return nil, none
+	}
 	if err != nil {
 		return nil, h.fail(ctx, "dns", start, err)
 	}
@@ -72,11 +102,12 @@ func (h *hop) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 
 // connect tries the addresses in order. Each gets its share of the time left, so
 // that one that never answers does not hide the next.
-func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string) (link, error) {
+func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string, admit func(netip.Addr) *probes.Failure) (link, error) {
+	h.port = port
 	var first error
 	for i, addr := range addrs {
 		addr = addr.Unmap()
-		if refusal := h.admit(addr); refusal != nil {
+		if refusal := admit(addr); refusal != nil {
 			now := time.Now()
 			h.record(ctx, "connect", now, now, refusal, probes.Attr{Key: "network.peer.address", Value: addr.String()})
 			first = cmp.Or(first, error(refusal))
@@ -91,13 +122,16 @@ func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string) (lin
 		h.time.Connect += h.phase(ctx, "connect", start, err,
 			probes.Attr{Key: "network.peer.address", Value: addr.String()}, probes.Attr{Key: "network.peer.port", Value: port})
 		if err == nil {
-			if !h.ask.led {
+			if !h.ask.led && h.proxy == nil {
 				h.region = regionOf(addr)
 			}
 			return link{Conn: conn, ip: addr.String()}, nil
 		}
 		if first == nil {
 			first = h.fail(ctx, "connect", start, err)
+			if errors.Is(err, syscall.ENETUNREACH) && len(addrs) == 1 {
+				first = fmt.Errorf("%w: %w", errNoRoute, first)
+			}
 		}
 		if ctx.Err() != nil {
 			break
@@ -122,9 +156,14 @@ func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 // VerifyConnection and never left out: there the certificate is known although
 // it is not trusted.
 func (h *hop) handshake(ctx context.Context, l *link, host string) error {
+	offer := []string{"h2", "http/1.1"}
+	if h.protocol == "http/1.1" {
+		offer = offer[1:]
+	}
 	conn := tls.Client(l.Conn, &tls.Config{
 		ServerName:         host,
-		NextProtos:         []string{"h2", "http/1.1"},
+		NextProtos:         offer,
+		Certificates:       h.certs,
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, //nolint:gosec // verified below, with the reason and the date kept
 		VerifyConnection: func(s tls.ConnectionState) error {
@@ -159,6 +198,9 @@ func (h *hop) handshake(ctx context.Context, l *link, host string) error {
 		return h.fail(ctx, "tls", start, err)
 	}
 	l.Conn = conn
+	if h.protocol == "h2" && !h.ask.led && l.state.NegotiatedProtocol != "h2" {
+		return &probes.Failure{Class: probes.ClassTLS, Phrase: probes.PhraseProtocol, Want: "h2", Got: cmp.Or(l.state.NegotiatedProtocol, "http/1.1")}
+	}
 	return nil
 }
 

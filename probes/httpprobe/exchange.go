@@ -39,7 +39,8 @@ type reply struct {
 type hop struct {
 	*session
 	*reply
-	ask ask
+	ask  ask
+	port string // that was connected to
 }
 
 // exchange sends a step's request and follows redirects. A *probes.Failure is
@@ -155,7 +156,7 @@ func (h *hop) do(ctx context.Context) (location string, err error) {
 		return "", err
 	}
 	defer l.Close()
-	if l.state.NegotiatedProtocol == "h2" {
+	if l.state.NegotiatedProtocol == "h2" || h.protocol == "h2" && h.ask.url.Scheme == "http" && !h.ask.led && !l.proxied {
 		return h.overH2(ctx, l)
 	}
 	return h.overH1(ctx, l)
@@ -232,7 +233,7 @@ func (h *hop) fail(ctx context.Context, phase string, start time.Time, err error
 func (h *hop) explain(ctx context.Context, phase string, lasted time.Duration, err error) *probes.Failure {
 	peer := h.ask.url.Hostname()
 	if phase == "connect" {
-		peer = net.JoinHostPort(h.ip, h.ask.port())
+		peer = net.JoinHostPort(h.ip, h.port)
 	}
 	class := classOf(ctx, phase, err)
 	f := probes.Explain(err, peer)

@@ -159,11 +159,7 @@ func (h *hop) write(ctx context.Context, b []byte, absolute bool) []byte {
 		b = append(b, h.ask.url.Host...)
 	}
 	b = append(append(b, h.ask.url.RequestURI()...), " HTTP/1.1\r\nHost: "...)
-	host := h.ask.host
-	if host == "" {
-		host = h.ask.url.Host
-	}
-	b = append(b, host...)
+	b = append(b, h.ask.hostHeader()...)
 	jar := h.cookies(false).Cookies(h.ask.url)
 	cookie := false
 	for _, f := range h.ask.fields {
@@ -179,6 +175,11 @@ func (h *hop) write(ctx context.Context, b []byte, absolute bool) []byte {
 	if h.env.Traceparent != nil {
 		if v := h.env.Traceparent(ctx); v != "" {
 			b = append(append(b, "\r\nTraceparent: "...), v...)
+		}
+	}
+	if absolute {
+		if v := h.proxyAuthorization(); v != "" {
+			b = append(append(b, "\r\nProxy-Authorization: "...), v...)
 		}
 	}
 	if len(h.ask.body) > 0 || needsLength(h.ask.method) {

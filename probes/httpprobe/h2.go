@@ -21,12 +21,15 @@ func carry(l link) *http.Transport {
 		once.Do(func() { conn, err = l.Conn, nil })
 		return conn, err
 	}
+	protocols := &http.Protocols{}
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Transport{
 		DialContext:            use,
 		DialTLSContext:         use,
 		DisableKeepAlives:      true,
 		DisableCompression:     true, // the body is inflated with a bound
-		ForceAttemptHTTP2:      true,
+		Protocols:              protocols,
 		MaxResponseHeaderBytes: maxHead,
 	}
 }

@@ -32,8 +32,12 @@ type prober struct {
 	rules    bool     // page rules apply
 	rulesOff []string // but not these
 	caFile   string
-	maxBody  int64    // bytes, on the wire and decompressed alike
-	secrets  []string // names of all that the definition uses
+	lanes    []lane // at least one
+	protocol string
+	proxy    *relay
+	cert     *[2]template // of the client: certificates and key, PEM
+	maxBody  int64        // bytes, on the wire and decompressed alike
+	secrets  []string     // names of all that the definition uses
 }
 
 // step is one request with what is expected of its reply.
@@ -54,7 +58,10 @@ func (p *prober) Probe(ctx context.Context, env probes.Env) (probes.Result, erro
 	if err != nil {
 		return probes.Result{}, err
 	}
-	s, err := p.open(env, secrets)
+	if len(p.lanes) > 1 || p.lanes[0].span != "" {
+		return p.fork(ctx, env, secrets)
+	}
+	s, err := p.open(env, secrets, p.lanes[0])
 	if err != nil {
 		return probes.Result{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -37,6 +38,7 @@ type plan struct {
 	bearer  template
 	cookies []line
 	payload payload
+	sign    *signer
 	follow  int
 }
 
@@ -119,6 +121,11 @@ func (p *plan) ask(s *session) (ask, error) {
 	for _, c := range p.cookies {
 		s.cookies(true).SetCookies(a.url, []*http.Cookie{{Name: c.name, Value: c.value.fill(&s.values, nil), Path: "/"}})
 	}
+	if p.sign != nil {
+		if err := s.sign(p.sign, &a, time.Now()); err != nil {
+			return ask{}, err
+		}
+	}
 	return a, nil
 }
 
@@ -177,6 +184,9 @@ func (p *plan) credentials(s *session, a *ask) error {
 	}
 	return nil
 }
+
+// hostHeader is what the request says as its Host.
+func (a *ask) hostHeader() string { return cmp.Or(a.host, a.url.Host) }
 
 func (a *ask) has(name string) bool {
 	return slices.ContainsFunc(a.fields, func(f field) bool { return f.name == name })

@@ -2,6 +2,7 @@ package httpprobe
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 type session struct {
 	*prober
 	env    probes.Env
-	roots  *x509.CertPool // nil means the host's
+	lane   lane
+	roots  *x509.CertPool    // nil means the host's
+	certs  []tls.Certificate // that a server may ask for
 	values values
 	jar    *cookiejar.Jar   // nil until there is a cookie
 	hidden []string         // values not to be shown
@@ -32,8 +35,8 @@ type session struct {
 var errStopped = errors.New("the run was stopped before it ended")
 
 // open begins a session. Its errors are this agent's fault.
-func (p *prober) open(env probes.Env, secrets map[string]string) (*session, error) {
-	s := &session{prober: p, env: env, roots: env.Roots, values: values{secrets: secrets}}
+func (p *prober) open(env probes.Env, secrets map[string]string, l lane) (*session, error) {
+	s := &session{prober: p, env: env, lane: l, roots: env.Roots, values: values{secrets: secrets}}
 	for _, v := range secrets {
 		s.hidden = append(s.hidden, v)
 	}
@@ -45,6 +48,13 @@ func (p *prober) open(env probes.Env, secrets map[string]string) (*session, erro
 		if s.roots, err = withFile(env.Roots, p.caFile); err != nil {
 			return nil, err
 		}
+	}
+	if p.cert != nil {
+		pair, err := tls.X509KeyPair([]byte(p.cert[0].fill(&s.values, nil)), []byte(p.cert[1].fill(&s.values, nil)))
+		if err != nil {
+			return nil, fmt.Errorf("reading client_cert: %w", err)
+		}
+		s.certs = []tls.Certificate{pair}
 	}
 	return s, nil
 }

@@ -33,16 +33,21 @@ var methods = []string{
 
 // settings are the keys of the kind.
 type settings struct {
-	Request  request        `yaml:"request" doc:"the request: an address, or a map that says more"`
-	Steps    []stepSettings `yaml:"steps" doc:"several requests, one after the other, in place of request"`
-	Expect   []string       `yaml:"expect" doc:"expressions that must hold; of a flow, over its last reply and the times of all steps"`
-	Warn     []string       `yaml:"warn" doc:"expressions that should hold: else the probe is degraded"`
-	Business *business      `yaml:"business" doc:"the code in a JSON envelope that means success"`
-	Charset  string         `yaml:"charset" doc:"the charset by which replies are read, whatever they declare"`
-	Rules    ruleSet        `yaml:"rules" doc:"off, or the page rules that do not apply"`
-	CAFile   string         `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones"`
-	MaxBody  int64          `yaml:"max_body" doc:"how much of a body is read, in bytes, compressed and inflated; default 2 MiB"`
-	Allow    []string       `yaml:"allow" doc:"hosts (.a.example for all below), addresses and networks (10.0.0.0/8) that redirects may lead to although they lie further inside than the first address"`
+	Request    request        `yaml:"request" doc:"the request: an address, or a map that says more"`
+	Steps      []stepSettings `yaml:"steps" doc:"several requests, one after the other, in place of request"`
+	Expect     []string       `yaml:"expect" doc:"expressions that must hold; of a flow, over its last reply and the times of all steps"`
+	Warn       []string       `yaml:"warn" doc:"expressions that should hold: else the probe is degraded"`
+	Business   *business      `yaml:"business" doc:"the code in a JSON envelope that means success"`
+	Charset    string         `yaml:"charset" doc:"the charset by which replies are read, whatever they declare"`
+	Rules      ruleSet        `yaml:"rules" doc:"off, or the page rules that do not apply"`
+	CAFile     string         `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones"`
+	Nodes      []node         `yaml:"nodes" doc:"the business nodes behind a load balancer, each of which is checked by itself, with the Host and the server name of the address"`
+	IP         any            `yaml:"ip" doc:"any (default), 4, 6, or both: then both are asked and compared"`
+	Protocol   string         `yaml:"protocol" doc:"auto (default), http/1.1 or h2; h2 of an address without encryption is spoken without being asked for"`
+	Proxy      *proxySettings `yaml:"proxy" doc:"http://host:port, https://host:port or socks5://host:port, or a map with url, user and password"`
+	ClientCert *clientCert    `yaml:"client_cert" doc:"the certificate that a server may ask for"`
+	MaxBody    int64          `yaml:"max_body" doc:"how much of a body is read, in bytes, compressed and inflated; default 2 MiB"`
+	Allow      []string       `yaml:"allow" doc:"hosts (.a.example for all below), addresses and networks (10.0.0.0/8) that redirects may lead to although they lie further inside than the first address"`
 }
 
 // stepSettings are the keys of one step of a flow.
@@ -69,12 +74,19 @@ type request struct {
 	Basic     *basic            `yaml:"basic" doc:"a user and a password (RFC 7617)"`
 	Bearer    string            `yaml:"bearer" doc:"a token (RFC 6750), usually ${secret:NAME}"`
 	Cookies   map[string]string `yaml:"cookies" doc:"cookies of the address's host"`
+	Sign      *signing          `yaml:"sign" doc:"a signature over parts of the request"`
 	Follow    any               `yaml:"follow" doc:"true, false or how many redirects are followed; default 10"`
 }
 
 type basic struct {
 	User     string `yaml:"user" doc:"the user"`
 	Password string `yaml:"password" doc:"the password, usually ${secret:NAME}"`
+}
+
+// clientCert is what a server may ask for (RFC 8446, section 4.3.2).
+type clientCert struct {
+	Cert string `yaml:"cert" doc:"the certificate and its chain, PEM, usually ${secret:NAME}"`
+	Key  string `yaml:"key" doc:"its key, PEM, usually ${secret:NAME}"`
 }
 
 // UnmarshalYAML takes the short form, an address alone, too.
@@ -152,6 +164,10 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		rules:    !d.Rules.off,
 		rulesOff: d.Rules.list,
 		caFile:   d.CAFile,
+		lanes:    c.lanes(d.Nodes, d.IP),
+		protocol: c.protocol(d.Protocol),
+		proxy:    c.proxy(d.Proxy),
+		cert:     c.clientCert(d.ClientCert),
 		maxBody:  cmp.Or(d.MaxBody, defaultMaxBody),
 	}
 	if p.flow {
@@ -164,6 +180,9 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		c.flow(p, d)
 	} else {
 		p.steps = []*step{c.step("", stepSettings{Request: d.Request, Expect: d.Expect, Warn: d.Warn, Business: d.Business})}
+	}
+	if p.proxy != nil && (len(d.Nodes) > 0 || d.IP != nil) {
+		c.mistake("proxy", "want it without nodes and ip, got them beside it: a proxy connects to what it likes")
 	}
 	c.rest(d)
 	if len(c.errs) > 0 {
