@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,10 +20,29 @@ type cleaner struct {
 	values []string
 }
 
-func newCleaner(values []string) *cleaner {
-	c := &cleaner{values: append([]string{}, values...)}
-	c.redactor.Store(probes.NewRedactor(c.values))
+func newCleaner(known *mask) *cleaner {
+	c := &cleaner{values: known.values}
+	c.redactor.Store(known.redactor)
 	return c
+}
+
+// mask is the values known from the start, with what hides them. Whoever adds one
+// makes another.
+type mask struct {
+	values   []string
+	redactor *probes.Redactor
+}
+
+// mask is that of the values known now. They seldom change and are costly to
+// prepare, so the last one is kept.
+func (r *Runner) mask() *mask {
+	values := r.o.Secrets()
+	if m := r.last.Load(); m != nil && slices.Equal(m.values, values) {
+		return m
+	}
+	m := &mask{values: slices.Clip(slices.Clone(values)), redactor: probes.NewRedactor(values)}
+	r.last.Store(m)
+	return m
 }
 
 // hide adds a value from now on.
@@ -35,7 +55,7 @@ func (c *cleaner) hide(value string) {
 
 func (c *cleaner) text(s string) string { return c.redactor.Load().Text(s) }
 
-// result hides secrets in every string of res, whose slices it changes.
+// result hides secrets in every string of res, whose slices and measures it changes.
 func (c *cleaner) result(res probes.Result) probes.Result {
 	res.Class = probes.Class(c.text(string(res.Class)))
 	for i := range res.Findings {
@@ -46,12 +66,11 @@ func (c *cleaner) result(res probes.Result) probes.Result {
 		res.Checks[i].Expr, res.Checks[i].Saw = c.text(res.Checks[i].Expr), c.text(res.Checks[i].Saw)
 	}
 	res.URL, res.Title, res.IP = c.text(withoutUser(res.URL)), c.text(res.Title), c.text(res.IP)
-	if res.Measures != nil {
-		clean := make(map[string]float64, len(res.Measures))
-		for name, v := range res.Measures {
-			clean[c.text(name)] = v
+	for name, v := range res.Measures {
+		if clean := c.text(name); clean != name {
+			delete(res.Measures, name)
+			res.Measures[clean] = v
 		}
-		res.Measures = clean
 	}
 	for i := range res.Evidence {
 		if e := &res.Evidence[i]; len(e.Data) <= maxPiece && isText(e.MIME) {
@@ -100,22 +119,36 @@ type redacted struct {
 func (r redacted) Error() string { return r.text }
 func (r redacted) Unwrap() error { return r.of }
 
+// attrs is attrs as a trace may hold them: the same where nothing is to be hidden.
 func (c *cleaner) attrs(attrs []probes.Attr) []probes.Attr {
-	clean := make([]probes.Attr, len(attrs))
+	own := false
 	for i, a := range attrs {
+		value := a.Value
 		switch v := a.Value.(type) {
 		case string:
-			a.Value = c.text(v)
+			clean := c.text(v)
+			if clean == v {
+				continue
+			}
+			value = clean
 		case []string:
 			texts := make([]string, len(v))
 			for j, s := range v {
 				texts[j] = c.text(s)
 			}
-			a.Value = texts
+			if slices.Equal(texts, v) {
+				continue
+			}
+			value = texts
+		default:
+			continue
 		}
-		clean[i] = a
+		if !own {
+			attrs, own = slices.Clone(attrs), true
+		}
+		attrs[i].Value = value
 	}
-	return clean
+	return attrs
 }
 
 // recorder stands between a prober and its trace: it hides secrets, and after

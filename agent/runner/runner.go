@@ -77,6 +77,8 @@ type Runner struct {
 	plain    chan struct{} // places, held until a prober has really ended
 	browsers chan struct{}
 
+	last atomic.Pointer[mask]
+
 	runs, panics, leaked, starved, late, dropped atomic.Uint64
 }
 
@@ -184,7 +186,7 @@ func (r *Runner) run(ctx context.Context, p probes.Probe, ch probes.Channel, rev
 	before := r.o.Unwell()
 	tctx, trace := r.o.Begin(ctx, run)
 	run.TraceID = trace.ID()
-	clean := newCleaner(r.o.Secrets())
+	clean := newCleaner(r.mask())
 	if starved != nil {
 		r.starved.Add(1)
 		run.Result = *starved
@@ -245,6 +247,11 @@ func (r *Runner) place(ctx context.Context, p probes.Probe, trig probes.Trigger,
 	places, busy := r.plain, probes.PhraseBusy
 	if slices.Contains(p.Needs, probes.CapabilityBrowser) {
 		places, busy = r.browsers, probes.PhraseBusyBrowser
+	}
+	select { // most runs find one, and need no timer
+	case places <- struct{}{}:
+		return func() { <-places }, nil, nil
+	default:
 	}
 	wctx := ctx
 	if trig != probes.TriggerManual {

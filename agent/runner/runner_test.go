@@ -516,3 +516,28 @@ func TestNewWantsANameAndATrace(t *testing.T) {
 	require.ErrorContains(t, err, "name and vantage")
 	require.ErrorContains(t, err, "Begin")
 }
+
+func TestASecretThatChangesIsHiddenToo(t *testing.T) {
+	tr := &trace{}
+	var now []string
+	r := makeRunner(t, tr, func(o *runner.Options) { o.Secrets = func() []string { return now } })
+	show := probe(func(ctx context.Context, env probes.Env) (probes.Result, error) {
+		attrs := []probes.Attr{{Key: "k", Value: "first-secret and second-secret"}, {Key: "n", Value: 7}}
+		env.Record.Annotate(ctx, attrs...)
+		require.Equal(t, "first-secret and second-secret", attrs[0].Value, "the prober's own list stays as it is")
+		return probes.Result{Verdict: probes.Up, Title: "first-secret and second-secret"}, nil
+	})
+	for _, c := range []struct {
+		now  []string
+		want string
+	}{
+		{nil, "first-secret and second-secret"},
+		{[]string{"first-secret"}, probes.Masked + " and second-secret"},
+		{[]string{"first-secret"}, probes.Masked + " and second-secret"},
+		{[]string{"second-secret"}, "first-secret and " + probes.Masked},
+	} {
+		now = c.now
+		require.Equal(t, c.want, once(t, r, show).Result.Title)
+		require.Contains(t, tr.text(), c.want)
+	}
+}
