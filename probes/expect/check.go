@@ -25,16 +25,20 @@ const absentValue = "—"
 // makes the check fail with an explanation, never panic. The explanation is
 // data, as what operators read is made of it in more than one language.
 func (e *Expr) Check(values map[string]any, warn bool) probes.Check {
-	env := make(map[string]any, len(e.fields))
-	for name, f := range e.fields {
-		env[name] = fit(values[name], f.Zero)
+	env := make(map[string]any, len(e.uses)) // every field in the source is among them
+	for _, u := range e.uses {
+		env[u.field] = fit(values[u.field], e.fields[u.field].Zero)
 	}
 	c := probes.Check{Expr: e.src, Warn: warn}
 	var saw []string
 	absent := false
 	for _, u := range e.uses {
 		value := absentValue
-		if env[u.field] != nil {
+		switch v := env[u.field]; {
+		case v == nil:
+		case u.label == u.field:
+			value = show(v)
+		default:
 			// Where a field is, only what lies under it can be missing.
 			if v, err := run(u.program, env); err == nil {
 				value = show(v)
