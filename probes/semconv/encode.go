@@ -44,7 +44,7 @@ type (
 // clipped and counted.
 func RootAttributes(run probes.Run) []attribute.KeyValue {
 	r := run.Result
-	var e encoder
+	e := encoder{attrs: make([]attribute.KeyValue, 0, 48)}
 	e.text(keyService, run.Key.Service, maxID)
 	e.text(keyProbe, run.Key.Probe, maxID)
 	e.time(keySlot, run.Slot)
@@ -123,6 +123,8 @@ func clip(s string, limit int) (string, bool) {
 type encoder struct {
 	attrs   []attribute.KeyValue
 	clipped int
+	buf     bytes.Buffer
+	json    *json.Encoder // into buf; nil until something is written
 }
 
 func (e *encoder) clip(s string, limit int) string {
@@ -187,7 +189,7 @@ func (e *encoder) measures(measures map[string]float64) {
 func (e *encoder) findings(findings []probes.Finding) {
 	var items []string
 	for _, f := range bounded(e, findings, maxFindings) {
-		items = append(items, item(findingJSON{
+		items = append(items, e.item(findingJSON{
 			Class: f.Class, Step: e.clip(f.Step, maxPart), Phrase: probes.Phrase(e.clip(string(f.Phrase), maxID)),
 			Want: e.clip(f.Want, maxPart), Got: e.clip(f.Got, maxPart),
 		}))
@@ -198,7 +200,7 @@ func (e *encoder) findings(findings []probes.Finding) {
 func (e *encoder) checks(checks []probes.Check) {
 	var items []string
 	for _, c := range bounded(e, checks, maxChecks) {
-		items = append(items, item(checkJSON{
+		items = append(items, e.item(checkJSON{
 			Expr: e.clip(c.Expr, maxPart), Warn: c.Warn, OK: c.OK, Saw: e.clip(c.Saw, maxPart),
 		}))
 	}
@@ -213,7 +215,7 @@ func (e *encoder) evidence(evidence []probes.Evidence) {
 			e.clipped++
 			continue
 		}
-		items = append(items, item(evidenceJSON{
+		items = append(items, e.item(evidenceJSON{
 			Kind: e.clip(ev.Kind, maxID), MIME: e.clip(ev.MIME, maxID), SHA256: ev.SHA256, Size: ev.Size,
 		}))
 	}
@@ -235,15 +237,17 @@ func bounded[T any](e *encoder, list []T, limit int) []T {
 }
 
 // item is v as JSON without HTML escapes, so that people can read it in a span.
-func item(v any) string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+func (e *encoder) item(v any) string {
+	if e.json == nil {
+		e.json = json.NewEncoder(&e.buf)
+		e.json.SetEscapeHTML(false)
+	}
+	e.buf.Reset()
+	if err := e.json.Encode(v); err != nil {
 		// The forms hold strings, numbers and booleans only.
 		panic(err)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.TrimSuffix(e.buf.String(), "\n")
 }
 
 func isSHA256(s string) bool {
