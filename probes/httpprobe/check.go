@@ -51,8 +51,10 @@ func (c *checker) flow(p *prober, d settings) {
 	if d.Request.URL != "" || d.Request.Method != "" {
 		c.mistake("request", "want either request or steps, got both; make the request the first step")
 	}
-	if d.Business != nil {
-		c.mistake("business", "want it inside the step that it belongs to; move it there")
+	for key, has := range map[string]bool{"business": d.Business != nil, "schema": d.Schema != nil, "content": d.Content != nil} {
+		if has {
+			c.mistake(key, "want it inside the step that it belongs to; move it there")
+		}
 	}
 	if len(d.Steps) > maxSteps {
 		c.mistake("steps", "want at most %d steps, got %d; split the probe", maxSteps, len(d.Steps))
@@ -83,7 +85,9 @@ func (c *checker) step(key string, s stepSettings) *step {
 	}
 	st.save = c.savers(key+"save", s.Save)
 	st.uses = uses(st.expect, st.warn)
-	st.json = st.uses["json"] || st.business != nil
+	st.schema = c.schema(key+"schema", s.Schema)
+	st.content = c.content(key+"content", s.Content)
+	st.json = st.uses["json"] || st.business != nil || st.schema != nil
 	for _, from := range st.save {
 		st.json = st.json || from.kind == byJSON
 		c.saved[from.name] = true

@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/expect"
 )
@@ -48,6 +50,8 @@ type step struct {
 	warn     []*expect.Expr
 	uses     map[string]bool // the fields that these two speak of
 	business *envelope
+	schema   *jsonschema.Schema
+	content  *fingerprint
 	save     []saver
 	json     bool // the reply is to be JSON
 }

@@ -128,6 +128,14 @@ func (s *session) weigh(res *probes.Result, got *reply, p page) {
 	if s.readsJSON(st) {
 		s.weighJSON(res, got, p)
 	}
+	if st.schema != nil && p.jsonErr == nil && !p.html && !got.cut {
+		follows(res, st.schema, p.json)
+	}
+	if st.content != nil && got.status < 400 {
+		if changed := st.content.check(got.body, p); changed != nil {
+			res.Fail(changed.Finding(""))
+		}
+	}
 	if p.wrong {
 		res.Fail(probes.Finding{Class: probes.ClassEncoding, Phrase: probes.PhraseCharset, Want: probes.Excerpt(p.declared), Got: p.guess})
 	}
@@ -174,7 +182,7 @@ func (s *session) weighJSON(res *probes.Result, got *reply, p page) {
 	}
 	b := got.of.business
 	code, found := at(p.json, strings.Split(b.path, "."))
-	said := message(p.json, b.path)
+	said := saidBy(p.json, b.path)
 	switch {
 	case !found:
 		res.Fail(probes.Finding{Class: probes.ClassBusinessCode, Phrase: probes.PhraseBusinessMissing, Want: b.path, Got: probes.Excerpt(said)})
@@ -226,8 +234,8 @@ func plain(v any) string {
 // messages are the names under which envelopes carry their text.
 var messages = []string{"msg", "message", "errmsg", "errMsg", "errorMsg", "resultMsg", "rtnMsg", "error", "info", "desc"}
 
-// message is the text beside the code, or at the envelope's top.
-func message(v any, path string) string {
+// saidBy is the text beside the code, or at the envelope's top.
+func saidBy(v any, path string) string {
 	beside := strings.Split(path, ".")
 	for _, place := range [][]string{beside[:len(beside)-1], nil} {
 		for _, name := range messages {

@@ -61,7 +61,7 @@ func (s *session) readPage(got *reply) page {
 
 // readsText reports whether somebody wants to know what a page shows.
 func (s *session) readsText(got *reply) bool {
-	return s.rules || got.of.uses["text"] || s.uses["text"] || got.status >= 400
+	return s.rules || got.of.content != nil || got.of.uses["text"] || s.uses["text"] || got.status >= 400
 }
 
 // readsJSON reports whether a step's reply is to be JSON.

@@ -38,6 +38,8 @@ type settings struct {
 	Expect     []string       `yaml:"expect" doc:"expressions that must hold; of a flow, over its last reply and the times of all steps"`
 	Warn       []string       `yaml:"warn" doc:"expressions that should hold: else the probe is degraded"`
 	Business   *business      `yaml:"business" doc:"the code in a JSON envelope that means success"`
+	Schema     any            `yaml:"schema" doc:"a JSON Schema that the reply must follow (draft 2020-12 unless it says otherwise)"`
+	Content    *content       `yaml:"content" doc:"what the content is known to be, to notice tampering"`
 	Charset    string         `yaml:"charset" doc:"the charset by which replies are read, whatever they declare"`
 	Rules      ruleSet        `yaml:"rules" doc:"off, or the page rules that do not apply"`
 	CAFile     string         `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones"`
@@ -57,6 +59,8 @@ type stepSettings struct {
 	Expect   []string          `yaml:"expect" doc:"expressions that must hold for this step's reply"`
 	Warn     []string          `yaml:"warn" doc:"expressions that should hold for this step's reply"`
 	Business *business         `yaml:"business" doc:"the code in a JSON envelope that means success"`
+	Schema   any               `yaml:"schema" doc:"a JSON Schema that the reply must follow (draft 2020-12 unless it says otherwise)"`
+	Content  *content          `yaml:"content" doc:"what the content is known to be, to notice tampering"`
 	Save     map[string]saving `yaml:"save" doc:"values to take out of the reply, for later steps as ${name}"`
 }
 
@@ -179,7 +183,7 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		}
 		c.flow(p, d)
 	} else {
-		p.steps = []*step{c.step("", stepSettings{Request: d.Request, Expect: d.Expect, Warn: d.Warn, Business: d.Business})}
+		p.steps = []*step{c.step("", stepSettings{Request: d.Request, Expect: d.Expect, Warn: d.Warn, Business: d.Business, Schema: d.Schema, Content: d.Content})}
 	}
 	if p.proxy != nil && (len(d.Nodes) > 0 || d.IP != nil) {
 		c.mistake("proxy", "want it without nodes and ip, got them beside it: a proxy connects to what it likes")

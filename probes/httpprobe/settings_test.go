@@ -92,6 +92,10 @@ func TestMistakes(t *testing.T) {
 		{"client certificate", "request: http://a.test/\nclient_cert: {cert: x}", []string{`11:18: client_cert: want cert and key`}},
 		{"signing", "request: {url: http://a.test/, sign: {algorithm: md5, template: \"{method}{uri}\", encoding: hexx, timestamp: us, headers: {X: \"{sign}\"}}}", []string{`10:42: request.sign: want a place for the signature`, `10:54: request.sign.algorithm: want one of hmac-sha256, hmac-sm3, sha256, sm3`, `10:69: request.sign.template: want {method}, {host}`, `10:96: request.sign.encoding: want one of HEX`, `10:113: request.sign.timestamp: want one of compact`, `10:130: request.sign.headers.X: want {signature}, {timestamp}, {nonce}, got {sign}`}},
 		{"signing without a key", "request: {url: http://a.test/, sign: {algorithm: hmac-sm3, headers: {X: \"{signature}\"}}}", []string{`10:42: request.sign: want a key`, `10:42: request.sign: want a template`}},
+		{"schema", "request: http://a.test/\nschema: {type: objekt}", []string{`11:13: schema: want a JSON Schema`}},
+		{"schema elsewhere", "request: http://a.test/\nschema: {$ref: \"http://a.test/schema\"}", []string{`11:13: schema: want a JSON Schema: `}},
+		{"content", "request: http://a.test/\ncontent: {of: bytes, sha256: [a], ignore: [\"(\"]}", []string{`11:19: content.of: want text or body`, `11:35: content.sha256[0]: want 64 hex digits`, `11:48: content.ignore[0]: want a regular`}},
+		{"content without a sum", "request: http://a.test/\ncontent: {of: body, ignore: [a]}", []string{`11:14: content: want the sha256`, `11:33: content.ignore: want it with of: text`}},
 		{"all at once", "request: {url: \"ftp://a.test/\", method: FETCH}\ncharset: nope\nexpect: [\"nope\"]", []string{`10:20: request.url`, `10:45: request.method`, `11:14: charset`, `12:14: expect[0]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
