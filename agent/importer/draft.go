@@ -157,7 +157,7 @@ func (j *job) mend(d *draft, where map[int]any, mistakes definition.Mistakes) bo
 			owner.drop(at)
 			j.left(at.at, at.what, "%s", m.Text)
 		case *entry:
-			if !at.droppable {
+			if at = owner.own.holder(at); at == nil {
 				j.refuse(d, owner, m)
 				continue
 			}
@@ -181,6 +181,52 @@ func (j *job) refuse(d *draft, p *probeDraft, m definition.Mistake) {
 func (p *probeDraft) drop(c *condition) {
 	same := func(o *condition) bool { return o == c }
 	p.expect, p.warn = slices.DeleteFunc(p.expect, same), slices.DeleteFunc(p.warn, same)
+}
+
+// holder is e, or the nearest entry around it, that may be dropped; nil when none may.
+func (t table) holder(e *entry) *entry {
+	for _, o := range t {
+		found := o == e
+		var held *entry
+		for _, inner := range o.tables() {
+			if !found && inner.has(e) {
+				found, held = true, inner.holder(e)
+			}
+		}
+		switch {
+		case found && held != nil:
+			return held
+		case found && o.droppable:
+			return o
+		}
+	}
+	return nil
+}
+
+// has reports whether e stands in t, however deep.
+func (t table) has(e *entry) bool {
+	for _, o := range t {
+		if o == e {
+			return true
+		}
+		for _, inner := range o.tables() {
+			if inner.has(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tables are the tables in the entry's value.
+func (e *entry) tables() []table {
+	switch v := e.value.(type) {
+	case table:
+		return []table{v}
+	case []table:
+		return v
+	}
+	return nil
 }
 
 // drop takes e out, however deep it stands.

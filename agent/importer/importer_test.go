@@ -174,6 +174,9 @@ func TestSizeIsBounded(t *testing.T) {
 	_, err := importer.Import("gatus", importer.Source{Name: "in", Data: big}, importer.Options{Kinds: kinds.All()})
 	require.ErrorContains(t, err, "want at most 8388608 bytes")
 
+	_, err = importer.Import("gatus", importer.Source{Name: "in", Data: bytes.Repeat([]byte("#\n"), 20_001)}, importer.Options{})
+	require.ErrorContains(t, err, "want at most 20000 lines, got 20001")
+
 	var many strings.Builder
 	many.WriteString("endpoints:\n")
 	for i := range importer.MaxEntries + 2 {

@@ -44,6 +44,8 @@ type jsonReader struct {
 	breaks []int // offsets of line feeds
 	dec    *json.Decoder
 	last   int // where the token before ended
+	seen   int // the offset that place was asked for, and …
+	runes  int // … how many runes stand before it on its line
 	values int
 	depth  int
 }
@@ -57,13 +59,19 @@ func (r *jsonReader) start() int {
 	return min(i, max(len(r.src)-1, 0))
 }
 
+// place counts on from where it was asked before: a file may be one long line.
 func (r *jsonReader) place(offset int) (line, col int) {
 	line = sort.SearchInts(r.breaks, offset)
-	from := 0
+	from, runes := 0, 0
 	if line > 0 {
 		from = r.breaks[line-1] + 1
 	}
-	return line + 1, utf8.RuneCount(r.src[from:max(from, min(offset, len(r.src)))]) + 1
+	if from <= r.seen && r.seen <= offset {
+		from, runes = r.seen, r.runes
+	}
+	runes += utf8.RuneCount(r.src[from:max(from, min(offset, len(r.src)))])
+	r.seen, r.runes = max(from, offset), runes
+	return line + 1, runes + 1
 }
 
 func (r *jsonReader) at(offset int, text string) error {

@@ -176,20 +176,15 @@ func (j *job) header(d *draft, at place, name, value string) string {
 	if !secretWord(name) || value == "" {
 		return j.shapes(d, at, what, value)
 	}
-	scheme, rest, ok := strings.Cut(value, " ")
-	if !ok || strings.ContainsAny(scheme, "=;:$") {
-		scheme, rest = "", value
-	} else {
-		scheme += " "
-	}
-	if strings.HasPrefix(rest, own) && strings.HasSuffix(rest, "}") && strings.Count(rest, "$") == 1 {
+	if strings.Contains(value, own) {
 		return value // the source itself keeps it elsewhere
 	}
-	if strings.Contains(rest, own) {
-		return value
-	}
-	return scheme + j.hide(d, at, what, name, rest)
+	scheme := schemes.FindString(value)
+	return scheme + j.hide(d, at, what, name, value[len(scheme):])
 }
+
+// schemes are what may stand readable before a secret in a header.
+var schemes = regexp.MustCompile(`^(?i:bearer|basic|token|apikey|api-key) +`)
 
 // address is a web address in parts.
 type address struct {

@@ -11,8 +11,8 @@ import (
 const (
 	MaxSize    = 8 << 20 // bytes
 	MaxEntries = 2000    // endpoints, monitors or targets: more become no definitions and are said
-	maxLines   = 100_000
-	maxTokens  = 500_000
+	maxLines   = 20_000  // of YAML, whose parser takes time by the square
+	maxTokens  = 100_000 // of YAML
 	maxValues  = 300_000 // with aliases counted as what they stand for
 	maxDepth   = 64
 )

@@ -25,6 +25,9 @@ func readYAML(file string, data []byte) (root *value, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if lines := strings.Count(src, "\n"); lines > maxLines {
+		return nil, &ReadError{File: file, Text: fmt.Sprintf("want at most %d lines, got %d; import the file in parts", maxLines, lines)}
+	}
 	tokens := lexer.Tokenize(src)
 	if err := checkTokens(file, tokens); err != nil {
 		return nil, err
@@ -70,9 +73,6 @@ func checkText(file string, data []byte) (string, error) {
 		if col++; r == '\n' {
 			line, col = line+1, 1
 		}
-	}
-	if line > maxLines {
-		return "", &ReadError{File: file, Text: fmt.Sprintf("want at most %d lines, got %d", maxLines, line)}
 	}
 	return src, nil
 }
