@@ -89,7 +89,7 @@ func (r *run) fetchIssuer(ctx context.Context, client *http.Client, c *x509.Cert
 	return nil, probes.Excerpt(sources[0])
 }
 
-// fetcher makes a client that looks names up and connects as the probe does, and
+// fetcher makes a client of HTTP alone that looks names up and connects as the probe does, and
 // that no site can send inside unless the site is there itself.
 func (r *run) fetcher() *http.Client {
 	env, bound := r.env, depthOf(r.line.IP)
@@ -118,29 +118,19 @@ func (r *run) fetcher() *http.Client {
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: 16 << 10,
 		},
-		CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxHops {
 				return fmt.Errorf("more than %d redirects", maxHops)
 			}
-			return fetchable(next.URL)
+			return nil
 		},
 	}
-}
-
-func fetchable(u *url.URL) error {
-	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return fmt.Errorf("the address is not one of HTTP: %q", probes.Excerpt(u.Redacted()))
-	}
-	return nil
 }
 
 func fetch(ctx context.Context, client *http.Client, source string) ([]*x509.Certificate, error) {
 	u, err := url.Parse(source)
 	if err != nil {
 		return nil, errors.New("the address cannot be read")
-	}
-	if err := fetchable(u); err != nil {
-		return nil, err
 	}
 	u.User = nil
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)

@@ -158,6 +158,7 @@ func TestChainThatAIADoesNotRepair(t *testing.T) {
 	lib.serve("/forged", forged.cert.Raw)
 	lib.serve("/junk", []byte("<html>not here</html>"))
 	lib.serve("/empty", nil)
+	lib.serve("/large", append(good.pem(), make([]byte, 100_000)...))
 	lib.page("/endless", func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write(bytes.Repeat([]byte{0x30}, 1<<16)); err != nil {
@@ -172,7 +173,7 @@ func TestChainThatAIADoesNotRepair(t *testing.T) {
 	missing := func(url string) string {
 		return "证书链不完整：缺少签发者证书「中间证书」，服务器没有发送，信任的根证书中也没有，从 " + url + " 也取不到"
 	}
-	for _, path := range []string{"/forged", "/junk", "/empty", "/endless", "/loop", "/file", "/404"} {
+	for _, path := range []string{"/forged", "/junk", "/empty", "/large", "/endless", "/loop", "/file", "/404"} {
 		t.Run(path[1:], func(t *testing.T) {
 			l := at(t, day, serveTLS(t, sends(good.site(t, issuerAt(lib.url+path)).with())), "", trusting(root.pool()))
 			require.Equal(t, probes.Down, l.Verdict)
@@ -278,6 +279,35 @@ func TestPublicSiteLeadsNowhereInside(t *testing.T) {
 				require.Contains(t, []string{site, shelf}, d)
 			}
 		})
+	}
+}
+
+func TestExpiredIntermediateIsNotMissing(t *testing.T) {
+	root := newRoot(t, "根证书")
+	lib := newLibrary(t)
+	late := root.intermediate(t, "过期中间", dates(day.AddDate(-3, 0, 0), day.AddDate(0, 0, -2)), issuerAt(lib.url+"/root"))
+	l := at(t, day, serveTLS(t, sends(late.site(t).with(late))), "expect: [chain.complete, not chain.trusted]", trusting(root.pool()))
+	require.Equal(t, []probes.Phrase{probes.PhraseIssuerExpired}, l.phrases(), "%v", l.says())
+	require.Empty(t, lib.paths())
+}
+
+// TestSeveralWays holds that of two ways to a root the one that lasts longer counts.
+func TestSeveralWays(t *testing.T) {
+	short, long := newRoot(t, "短根"), newRoot(t, "长根")
+	ca := short.intermediate(t, "中间证书", dates(day.AddDate(-1, 0, 0), day.AddDate(0, 0, 20)))
+	template := authorityTemplate("中间证书")
+	template.NotAfter = day.AddDate(0, 0, 60)
+	crossed := sign(t, template, long.cert, ca.key, long.key)
+	both := short.pool()
+	both.AddCert(long.cert)
+	for _, sent := range [][]entity{{ca, crossed}, {crossed, ca}} {
+		port := serveTLS(t, sends(ca.site(t).with(sent...)))
+		l := at(t, day, port, "expect: [chain.days_left == 60, \"chain.root == '长根'\", cert.days_left == 90]", trusting(both))
+		require.Equal(t, probes.Up, l.Verdict, "%v", l.says())
+		l = at(t, day.AddDate(0, 0, 30), port, "expect: [chain.days_left == 30]", trusting(both))
+		require.Equal(t, probes.Up, l.Verdict, "%v", l.says())
+		l = at(t, day, port, "expect: [chain.days_left == 20, \"chain.root == '短根'\"]", trusting(short.pool()))
+		require.Equal(t, probes.Up, l.Verdict, "%v", l.says())
 	}
 }
 
