@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/gengfu/gengfu/agent/app"
@@ -106,6 +107,7 @@ func serve(ctx context.Context, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "agent:", err)
 		return 1
 	}
+	defer runtime.KeepAlive(app.Ballast())
 	if err := a.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(stderr, "agent:", err)
 		return 1

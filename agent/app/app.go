@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -109,7 +108,7 @@ func New(cfg Config, version string, log *slog.Logger) (_ *App, err error) {
 	tel := telemetry.New(telemetry.Options{
 		Agent: cfg.Name, Vantage: cfg.Site, Labels: a.labels, Version: version, Sink: a.spool.Append,
 	})
-	dial := &net.Dialer{Timeout: 30 * time.Second, Resolver: mapped.Resolver()}
+	dial := Dialer(mapped.Resolver())
 	a.doubt = doubt.New(doubt.Options{Targets: cfg.Check, Dial: dial.DialContext, Logger: log.With("room", "doubt")})
 	ro := runner.Options{
 		Agent: cfg.Name, Vantage: cfg.Site, Labels: a.labels,

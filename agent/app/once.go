@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"time"
@@ -61,7 +60,7 @@ func openAlone(ctx context.Context, version string, browsing bool, log *slog.Log
 		Sink: func(_ context.Context, otlp []byte) error { a.otlp = otlp; return nil },
 	})
 	secrets := settings.NewSecrets(Prefix, cfg.SecretsDir)
-	dial := &net.Dialer{Timeout: 30 * time.Second, Resolver: mapped.Resolver()}
+	dial := Dialer(mapped.Resolver())
 	o := runner.Options{
 		Agent: cfg.Name, Vantage: cfg.Site, Labels: cfg.labels(),
 		Begin: func(ctx context.Context, r probes.Run) (context.Context, runner.Trace) { return tel.Begin(ctx, r) },

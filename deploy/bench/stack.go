@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/gengfu/gengfu/agent/app"
 	"github.com/gengfu/gengfu/agent/hosts"
 	"github.com/gengfu/gengfu/agent/runner"
 	"github.com/gengfu/gengfu/agent/spool"
@@ -29,6 +29,8 @@ type stack struct {
 	otlp   *spool.OTLP
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
+
+	ballast []byte // as the agent's program holds it
 }
 
 // newStack needs of o: Dir, OTLP, CA. Roots are read from CA.
@@ -43,7 +45,7 @@ func newStack(ctx context.Context, o order, concurrent int) (*stack, error) {
 	}
 	log := quiet()
 	labels := map[string]string{"site": "bench-site", "isp": "telecom", "network": "internet"}
-	s := &stack{}
+	s := &stack{ballast: app.Ballast()}
 	if s.spool, err = spool.Open(spool.Options{Dir: o.Dir, MaxBytes: 1 << 30, Logger: log}); err != nil {
 		return nil, fmt.Errorf("opening the spool: %w", err)
 	}
@@ -51,7 +53,7 @@ func newStack(ctx context.Context, o order, concurrent int) (*stack, error) {
 	s.otlp = spool.NewOTLP(spool.OTLPOptions{Targets: func() []spool.Target { return []spool.Target{target} }, Token: token, Logger: log})
 	tel := telemetry.New(telemetry.Options{Agent: "bench", Vantage: "bench-site", Labels: labels, Version: "bench", Sink: s.spool.Append})
 	secrets := settings.NewSecrets("AGENT_", "")
-	dial := &net.Dialer{Timeout: 30 * time.Second, Resolver: mapped.Resolver()}
+	dial := app.Dialer(mapped.Resolver())
 	s.runner, err = runner.New(runner.Options{
 		Agent: "bench", Vantage: "bench-site", Labels: labels,
 		Begin: func(ctx context.Context, r probes.Run) (context.Context, runner.Trace) { return tel.Begin(ctx, r) },
