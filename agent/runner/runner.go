@@ -56,6 +56,7 @@ type Options struct {
 	MaxConcurrent int           // runs without a browser at the same time; default 16
 	MaxBrowsers   int           // runs with a browser at the same time; default 2
 	Grace         time.Duration // for a prober past its deadline; default 2 s
+	Stall         time.Duration // a process that stands still for so long has not seen a run; default 500 ms
 
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default slog.Default
@@ -68,18 +69,20 @@ type Stats struct {
 	Leaked          uint64 // probers that ignored their deadline
 	Starved         uint64 // runs that found no free place within their slot
 	TooLate         uint64 // confirming runs that did not take place: no free place in time
+	Stalled         uint64 // runs during which this process stood still
 	EvidenceDropped uint64 // pieces of evidence that could not be kept
 }
 
 // Runner performs runs. It is safe for concurrent use.
 type Runner struct {
 	o        Options
+	pulse    pulse
 	plain    chan struct{} // places, held until a prober has really ended
 	browsers chan struct{}
 
 	last atomic.Pointer[mask]
 
-	runs, panics, leaked, starved, late, dropped atomic.Uint64
+	runs, panics, leaked, starved, late, stalls, dropped atomic.Uint64
 }
 
 // ErrTooLate says that a confirming run did not take place.
@@ -131,6 +134,9 @@ func New(o Options) (*Runner, error) {
 	}
 	if o.Grace <= 0 {
 		o.Grace = 2 * time.Second
+	}
+	if o.Stall <= 0 {
+		o.Stall = 500 * time.Millisecond
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -191,8 +197,13 @@ func (r *Runner) run(ctx context.Context, p probes.Probe, ch probes.Channel, rev
 		r.starved.Add(1)
 		run.Result = *starved
 	} else {
+		begun := r.pulse.begin()
 		run.Result = r.probe(tctx, p, trace, clean, release)
 		run.Took = max(0, r.o.Now().Sub(started))
+		if stood := r.pulse.end(begun); r.stalled(run.Result, stood) {
+			r.stalls.Add(1)
+			run.Result = probes.Confess("self", probes.PhraseStalled, "", probes.Lasted(stood))
+		}
 	}
 	run.Result = sane(clean.result(clipped(run.Result)))
 	if silent := cmp.Or(before, r.o.Unwell()); silent != "" {
@@ -209,6 +220,16 @@ func (r *Runner) run(ctx context.Context, p probes.Probe, ch probes.Channel, rev
 	return run, nil
 }
 
+// stalled reports whether a result is worth nothing because this process stood
+// still for so long during the run: half as long is enough when the result says
+// that something was slow.
+func (r *Runner) stalled(res probes.Result, stood time.Duration) bool {
+	if res.Class == probes.ClassLatency || res.Class == probes.ClassTimeout {
+		stood *= 2
+	}
+	return stood >= r.o.Stall
+}
+
 // Stats returns the counters.
 func (r *Runner) Stats() Stats {
 	return Stats{
@@ -217,6 +238,7 @@ func (r *Runner) Stats() Stats {
 		Leaked:          r.leaked.Load(),
 		Starved:         r.starved.Load(),
 		TooLate:         r.late.Load(),
+		Stalled:         r.stalls.Load(),
 		EvidenceDropped: r.dropped.Load(),
 	}
 }
