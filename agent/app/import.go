@@ -31,6 +31,7 @@ func Import(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&c.targets, "targets", "", "of blackbox: a prometheus.yml, a `file` of \"TARGET [MODULE]\" lines, or targets separated by commas")
 	flags.StringVar(&c.module, "module", "", "of blackbox: the `module` of listed targets that name none (http_2xx)")
 	flags.StringVar(&c.channel, "channel", "", "the `channel` of services whose group names none (portal for web addresses, else runtime)")
+	flags.StringVar(&c.owner, "owner", "", "the `office` in charge of the services")
 	var words []string
 	for len(args) > 0 { // flags may stand before and after the words
 		if err := flags.Parse(args); err != nil {
@@ -61,6 +62,7 @@ type importCommand struct {
 	out                           io.Writer
 	format, file                  string
 	dir, targets, module, channel string
+	owner                         string
 	force, dry                    bool
 }
 
@@ -69,7 +71,7 @@ func (c *importCommand) run() (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	o := importer.Options{Kinds: kinds.All(), Channel: probes.Channel(c.channel), Module: c.module}
+	o := importer.Options{Kinds: kinds.All(), Channel: probes.Channel(c.channel), Owner: c.owner, Module: c.module}
 	if c.targets != "" {
 		t, err := c.readTargets()
 		if err != nil {

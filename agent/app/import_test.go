@@ -24,13 +24,14 @@ func imports(t *testing.T, sources map[string]string, args ...string) (code int,
 
 func TestImport(t *testing.T) {
 	t.Chdir(t.TempDir())
-	code, out, errs := imports(t, map[string]string{"g.yaml": oneEndpoint}, "gatus", "g.yaml", "-o", "defs")
+	code, out, errs := imports(t, map[string]string{"g.yaml": oneEndpoint}, "gatus", "g.yaml", "-o", "defs", "-owner", "值班组")
 	require.Empty(t, errs)
 	require.Equal(t, 0, code, out)
 	require.Contains(t, out, "wrote to defs: 1 services, 1 probes; not carried over: 0, changed: 0\n")
 	require.Contains(t, out, "channel: nothing names it for 1 of 1 services")
 	written, err := os.ReadFile("defs/services/portal/portal.yaml")
 	require.NoError(t, err)
+	require.Contains(t, string(written), "owner: 值班组\n")
 	require.Contains(t, string(written), "status == 200")
 	var check bytes.Buffer
 	require.Equal(t, 0, Check([]string{"defs"}, &check, &check), check.String())
@@ -43,7 +44,7 @@ func TestImport(t *testing.T) {
 	kept, err := os.ReadFile("defs/services/portal/portal.yaml")
 	require.NoError(t, err)
 	require.Contains(t, string(kept), "# by hand")
-	code, _, errs = imports(t, nil, "gatus", "-force", "g.yaml", "-o", "defs")
+	code, _, errs = imports(t, nil, "gatus", "-force", "g.yaml", "-o", "defs", "-owner", "值班组")
 	require.Equal(t, 0, code, errs)
 	kept, err = os.ReadFile("defs/services/portal/portal.yaml")
 	require.NoError(t, err)

@@ -21,6 +21,7 @@ type draft struct {
 	dir     string
 	channel probes.Channel
 	assumed bool // the channel is a guess
+	owner   string
 	url     string
 	retired bool
 	comment []string

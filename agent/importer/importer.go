@@ -25,6 +25,7 @@ type Source struct {
 type Options struct {
 	Kinds   []probes.Kind  // the table of kinds: what is not in it is not carried over
 	Channel probes.Channel // of services whose group names none; "" is portal for web addresses, else runtime
+	Owner   string         // of all services
 	Targets *Source        // of blackbox: a Prometheus configuration, or a list with "TARGET [MODULE]" a line
 	Module  string         // of blackbox: the module of listed targets that name none
 }

@@ -15,7 +15,7 @@ const maxID = 63
 // add begins a service. target is its address or host, for an id where the name
 // gives none.
 func (j *job) add(at place, name, group, target string) *draft {
-	d := &draft{at: at, name: display(name), comment: []string{fmt.Sprintf("From %s:%d.", path.Base(at.file), at.line)}}
+	d := &draft{at: at, name: display(name), owner: display(j.Owner), comment: []string{fmt.Sprintf("From %s:%d.", path.Base(at.file), at.line)}}
 	if d.name == "" {
 		d.name = display(strings.NewReplacer("${", "{").Replace(bare(target)))
 	}

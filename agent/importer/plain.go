@@ -30,7 +30,7 @@ func (g *gatusEndpoint) plain(scheme, rest string) words {
 	case scheme == "icmp":
 		return words{}
 	case body != "":
-		g.p.own.set("dialogue", []table{{{key: "send", value: g.body(g.d, g.line("body"), body)}, {key: "until", value: table{{key: "any", value: true}}}}})
+		g.ask(body)
 	}
 	return words{body: reply}
 }
@@ -59,9 +59,36 @@ func (j *job) question(p *probeDraft, at place, server, name, of, transport stri
 	}
 }
 
+// websocket fills in a probe that opens a socket and, where the source has a
+// body, sends it and waits for what comes back.
 func (g *gatusEndpoint) websocket(raw string) words {
-	g.p.own.set("url", g.dollarsAt(g.line("url"), "url", raw))
-	return words{body: reply}
+	g.socket(g.d, g.p, g.line("url"), g.dollarsAt(g.line("url"), "url", raw), g.title)
+	var headers table
+	for _, p := range orMap(g.f.take("headers")).pairs {
+		at := place{g.src.Name, p.line}
+		headers.offer(p.key, g.header(g.d, at, p.key, g.dollarsAt(at, "header "+p.key, p.value.scalar())), at, "header "+p.key)
+	}
+	if len(headers) > 0 {
+		g.p.own.set("headers", headers)
+	}
+	if body := g.dollarsAt(g.line("body"), "body", g.f.text("body")); body != "" {
+		g.ask(body)
+	}
+	return words{body: reply, json: true, days: "cert.days_left"}
+}
+
+// ask sends the body and waits for any reply.
+func (g *gatusEndpoint) ask(body string) {
+	g.p.own.set("dialogue", []table{{{key: "send", value: g.body(g.d, g.line("body"), body)}, {key: "until", value: table{{key: "any", value: true}}}}})
+}
+
+// socket sets the address of a WebSocket, secrets taken out.
+func (j *job) socket(d *draft, p *probeDraft, at place, raw, title string) {
+	a := j.address(d, at, raw)
+	if a.user != "" {
+		j.left(at, title+": the address's user", "write it as a header Authorization with ${secret:NAME}")
+	}
+	p.own.set("url", a.request)
 }
 
 // plain fills in a probe of the exporter's other probers.
@@ -213,7 +240,10 @@ func (m *kumaMonitor) plain(kind, target string) {
 		m.question(m.p, m.line("dns_resolve_server"), literal(server), literal(target), m.f.text("dns_resolve_type"), "")
 	case "websocket-upgrade":
 		m.f.take("url")
-		m.p.own.set("url", literal(target))
+		m.socket(m.d, m.p, m.line("url"), literal(target), m.title)
+		if offered := strings.FieldsFunc(m.f.text("wsSubprotocol"), func(r rune) bool { return r == ',' || r == ' ' }); len(offered) > 0 {
+			m.p.own.offer("protocols", offered, m.line("wsSubprotocol"), m.title+": wsSubprotocol")
+		}
 	default:
 		m.p.own.set("target", literal(target))
 	}

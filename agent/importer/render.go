@@ -35,6 +35,9 @@ func render(d *draft) ([]byte, map[int]any) {
 	p.put(0, "id: "+d.id, nil)
 	p.put(0, "name: "+quote(d.name), nil)
 	p.put(0, "channel: "+string(d.channel), nil)
+	if d.owner != "" {
+		p.put(0, "owner: "+quote(d.owner), nil)
+	}
 	if d.url != "" {
 		p.put(0, "url: "+quote(d.url), nil)
 	}
