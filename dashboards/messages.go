@@ -128,6 +128,7 @@ var messages = map[string]pair{
 
 	"measure.cls": {"布局偏移 CLS", "CLS"}, "measure.dom": {"文档就绪", "DOM ready"}, "measure.body_bytes": {"正文字节数", "body bytes"}, "measure.body_cut": {"正文已截断", "body cut"},
 	"measure.console_errors": {"控制台错误数", "console errors"}, "measure.dialogs": {"弹窗数", "dialogs"}, "measure.failed_requests": {"失败请求数", "failed requests"}, "measure.redirects": {"跳转次数", "redirects"},
+	"measure.cert_days_left": {"证书剩余天数", "days left of the certificate"}, "measure.chain_days_left": {"证书链剩余天数", "days left of the chain"}, "measure.tlcp_days_left": {"国密证书剩余天数", "days left of the TLCP certificates"},
 	"span.resource": {"资源", "resource"}, "resource.document": {"页面", "document"}, "resource.script": {"脚本", "script"}, "resource.stylesheet": {"样式", "stylesheet"},
 	"resource.image": {"图片", "image"}, "resource.font": {"字体", "font"}, "resource.xhr": {"接口", "xhr"}, "resource.fetch": {"接口", "fetch"}, "resource.media": {"媒体", "media"}, "resource.other": {"其他", "other"},
 

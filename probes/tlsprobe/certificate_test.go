@@ -49,7 +49,7 @@ warn: [cert.days_left > 30, latency < 30s]
 	require.Equal(t, "https://"+host+":"+port, l.URL)
 	require.Equal(t, "127.0.0.1", l.IP)
 	require.Equal(t, day.AddDate(0, 0, 90), l.TLSUntil)
-	require.InDelta(t, 90, l.Measures["cert_days_left"], 0)
+	require.Equal(t, map[string]float64{"cert_days_left": 90, "chain_days_left": 40}, l.Measures)
 	require.Equal(t, []string{"handshake", "handshake/dns", "handshake/connect", "handshake/tls"}, l.rec.Names())
 	require.Positive(t, l.Timings.TLS)
 	require.LessOrEqual(t, l.Timings.DNS+l.Timings.Connect+l.Timings.TLS, l.Timings.Total)

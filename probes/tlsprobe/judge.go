@@ -2,10 +2,8 @@ package tlsprobe
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"net"
 	"slices"
@@ -22,14 +20,13 @@ import (
 func (r *run) judge() probes.Result {
 	res := probes.Result{
 		Verdict: probes.Up, Timings: r.timings(), URL: "https://" + net.JoinHostPort(r.host, r.port), Steps: 1,
-		Measures: map[string]float64{},
+		Measures: r.measures(),
 	}
 	if r.met {
 		res.IP = r.line.IP.String()
 	}
 	if c := r.main(); c != nil {
 		res.TLSUntil = c.NotAfter
-		res.Measures["cert_days_left"] = r.days(c.NotAfter)
 	}
 	values := r.values()
 	for _, e := range r.expect {
@@ -73,6 +70,18 @@ func (r *run) main() *x509.Certificate {
 		return r.sm.sign
 	}
 	return nil
+}
+
+// measures are what is worth following over time.
+func (r *run) measures() map[string]float64 {
+	m := map[string]float64{}
+	if r.session != nil && len(r.session.state.PeerCertificates) > 0 {
+		m["cert_days_left"], m["chain_days_left"] = r.days(r.chain.leaf().NotAfter), r.days(until(r.chain.way()).NotAfter)
+	}
+	if r.sm.present() && r.sm.sign != nil {
+		m["tlcp_days_left"] = r.days(until(r.sm.pair()).NotAfter)
+	}
+	return m
 }
 
 func (r *run) days(until time.Time) float64 { return until.Sub(r.at).Hours() / 24 }
@@ -259,7 +268,7 @@ func (j *judgement) national() {
 		say("", probes.PhraseTLCPBroken, j.name, t.broken.Error())
 		return
 	}
-	j.pair(say)
+	j.dates(say)
 	if !isFor(t.sign, j.name) {
 		say(checkName, probes.PhraseTLCPName, j.name, cmp.Or(strings.Join(namesFor(t.sign), ", "), nameOf(t.sign.Subject)))
 	}
@@ -274,8 +283,8 @@ func (j *judgement) national() {
 	}
 }
 
-// pair judges that there are two certificates, and their dates.
-func (j *judgement) pair(say func(check string, phrase probes.Phrase, want, got string)) {
+// dates judges that there are two certificates, and both their dates.
+func (j *judgement) dates(say func(check string, phrase probes.Phrase, want, got string)) {
 	t := j.sm
 	switch {
 	case j.at.After(t.sign.NotAfter):
@@ -322,89 +331,4 @@ func failed(e *expect.Expr, c probes.Check) probes.Finding {
 		f.Class = probes.ClassLatency
 	}
 	return f
-}
-
-// values are what the expectations see. What is not known is missing.
-func (r *run) values() map[string]any {
-	times := r.timings()
-	v := map[string]any{"latency": times.Total, "dns": times.DNS, "connect": times.Connect, "handshake": times.TLS}
-	if r.met {
-		v["ip"] = r.line.IP.String()
-	}
-	if s := r.session; s != nil && len(s.state.PeerCertificates) > 0 {
-		v["tls"], v["cert"], v["chain"] = r.tlsValues(), r.certValues(), r.chainValues()
-		v["ocsp"] = map[string]any{"status": r.staple.status, "hours_left": nil}
-		if !r.staple.until.IsZero() {
-			v["ocsp"] = map[string]any{"status": r.staple.status, "hours_left": r.staple.until.Sub(r.at).Hours()}
-		}
-	}
-	if r.sm != nil {
-		v["tlcp"] = r.tlcpValues()
-	}
-	return v
-}
-
-func (r *run) tlsValues() map[string]any {
-	s := r.session.state
-	v := map[string]any{
-		"version": version(s.Version), "cipher": tls.CipherSuiteName(s.CipherSuite), "alpn": s.NegotiatedProtocol,
-		"client_cert": r.session.asked, "curve": "",
-	}
-	if s.CurveID != 0 {
-		v["curve"] = s.CurveID.String()
-	}
-	if r.extra.asked {
-		v["versions"] = r.extra.versions
-	}
-	return v
-}
-
-func (r *run) certValues() map[string]any {
-	c := r.chain.leaf()
-	sum := sha256.Sum256(c.Raw)
-	kind, bits := key(c)
-	return map[string]any{
-		"days_left": r.days(c.NotAfter), "subject": probes.Excerpt(c.Subject.String()), "issuer": probes.Excerpt(c.Issuer.String()),
-		"names": someNames(c), "serial": c.SerialNumber.Text(16), "sha256": hex.EncodeToString(sum[:]), "key": kind, "bits": bits,
-		"signature": c.SignatureAlgorithm.String(), "self_signed": selfIssued(c), "name_ok": c.VerifyHostname(r.name) == nil,
-	}
-}
-
-func (r *run) chainValues() map[string]any {
-	c := &r.chain
-	way := c.way()
-	v := map[string]any{
-		"trusted": c.trusted(), "complete": c.complete(), "repaired": c.repaired(), "length": len(r.session.state.PeerCertificates),
-		"days_left": r.days(until(way).NotAfter), "root": "", "missing": "",
-	}
-	if c.trusted() {
-		v["root"] = nameOf(way[len(way)-1].Subject)
-	}
-	if c.orphan != nil {
-		v["missing"] = nameOf(c.orphan.Issuer)
-	}
-	return v
-}
-
-func (r *run) tlcpValues() map[string]any {
-	t := r.sm
-	v := map[string]any{"present": t.present()}
-	if !t.present() {
-		return v
-	}
-	v["version"], v["cipher"], v["certs"], v["dual"] = tlcpVersionText(t.version), tlcpSuite(t.suite), len(t.certificates), t.crypt != nil
-	if t.broken != nil {
-		return v
-	}
-	first := t.sign
-	v["sign_days_left"], v["issuer"], v["names"] = r.days(t.sign.NotAfter), probes.Excerpt(t.sign.Issuer.String()), namesFor(t.sign)
-	if t.crypt != nil {
-		v["encrypt_days_left"] = r.days(t.crypt.NotAfter)
-		first = until([]*x509.Certificate{t.sign, t.crypt})
-	}
-	v["days_left"] = r.days(first.NotAfter)
-	if t.judged {
-		v["trusted"] = t.doubt == nil
-	}
-	return v
 }

@@ -43,6 +43,14 @@ type tlcpReply struct {
 
 func (t *tlcpReply) present() bool { return t != nil && t.err == nil }
 
+// pair is the site's own certificates: two, as it should be, or one.
+func (t *tlcpReply) pair() []*x509.Certificate {
+	if t.crypt == nil {
+		return []*x509.Certificate{t.sign}
+	}
+	return []*x509.Certificate{t.sign, t.crypt}
+}
+
 // wantsTLCP reports whether to try TLCP now: because the definition says so, or to
 // explain why a server that answers does not speak standard TLS.
 func (r *run) wantsTLCP() bool {

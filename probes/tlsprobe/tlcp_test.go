@@ -158,6 +158,7 @@ func TestTLCPAlone(t *testing.T) {
 	require.Equal(t, probes.Up, l.Verdict, "%v", l.says())
 	require.Equal(t, []string{"tlcp", "tlcp/dns", "tlcp/connect", "tlcp/tls"}, l.rec.Names())
 	require.Equal(t, day.AddDate(0, 0, 200), l.TLSUntil)
+	require.Equal(t, map[string]float64{"tlcp_days_left": 200}, l.Measures)
 	require.Positive(t, l.Timings.TLS)
 	require.LessOrEqual(t, l.Timings.DNS+l.Timings.Connect+l.Timings.TLS, l.Timings.Total)
 
