@@ -22,15 +22,7 @@ var Kind = probes.Kind{
 	Needs:   []probes.Capability{probes.CapabilityBrowser},
 	Decode:  decode,
 	Fields:  Fields,
-	Choices: map[string][]string{"device": deviceNames(), "pages.class": ownClasses()},
-}
-
-func ownClasses() []string {
-	var out []string
-	for _, c := range pagerules.OwnClasses() {
-		out = append(out, string(c))
-	}
-	return out
+	Choices: map[string][]string{"device": deviceNames(), "pages.class": pagerules.OwnClassNames()},
 }
 
 // prober is one probe's definition, decoded and checked.

@@ -343,6 +343,20 @@ func (c *checker) business(key string, b *business) *envelope {
 	return out
 }
 
+func (c *checker) pages(list []pagerules.Own) []pagerules.Rule {
+	if len(list) > pagerules.MaxOwn {
+		c.mistake("pages", "want at most %d rules, got %d", pagerules.MaxOwn, len(list))
+		return nil
+	}
+	var out []pagerules.Rule
+	for i, o := range list {
+		out = append(out, o.Rule(func(key, text string) {
+			c.mistake(strings.TrimSuffix(fmt.Sprintf("pages[%d].%s", i, key), "."), "%s", text)
+		}))
+	}
+	return out
+}
+
 func (c *checker) rest(d settings) {
 	if d.Charset != "" {
 		if _, err := htmlindex.Get(d.Charset); err != nil {

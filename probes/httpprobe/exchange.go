@@ -22,7 +22,8 @@ const maxHead = 256 << 10
 type reply struct {
 	of        *step
 	ask       ask
-	status    int // 0 when none came
+	begun     string // the address that was asked for at first, when it led elsewhere
+	status    int    // 0 when none came
 	proto     string
 	header    http.Header
 	body      []byte // decompressed
@@ -88,6 +89,9 @@ func (s *session) exchange(ctx context.Context, st *step) (*reply, *probes.Failu
 			out.time.Total = total(out.time)
 			s.spent = sum(s.spent, out.time)
 			return out, failure, nil
+		}
+		if out.redirects == 0 {
+			out.begun = h.ask.url.String()
 		}
 		out.redirects++
 		out.span = "redirect " + strconv.Itoa(out.redirects)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/expect"
+	"github.com/gengfu/gengfu/probes/pagerules"
 )
 
 // Kind is the kind "http".
@@ -20,6 +21,8 @@ var Kind = probes.Kind{
 	Doc:    "sends one HTTP request, or several that build on each other, and judges the replies",
 	Decode: decode,
 	Fields: Fields,
+
+	Choices: map[string][]string{"pages.class": pagerules.OwnClassNames()},
 }
 
 // prober is one probe's definition, decoded and checked.
@@ -33,6 +36,7 @@ type prober struct {
 	charset  string   // overrides what the reply declares
 	rules    bool     // page rules apply
 	rulesOff []string // but not these
+	own      []pagerules.Rule
 	caFile   string
 	lanes    []lane // at least one
 	protocol string

@@ -188,6 +188,7 @@ func TestVerdicts(t *testing.T) {
 		{"soft 404 with all rules off", send(200, utf8HTML, "<title>404</title>您访问的页面不存在"), `rules: off`, probes.Up, "", ""},
 		{"soft 404 words in JSON", send(200, plainJSON, `{"msg":"您访问的页面不存在"}`), ``, probes.Up, "", ""},
 		{"maintenance", send(200, utf8HTML, "<title>公共服务平台</title><h1>系统维护中</h1>请稍后再试"), `expect: ["status == 200"]`, probes.Down, probes.ClassMaintenancePage, "页面显示系统维护：《公共服务平台》系统维护中 请稍后再试"},
+		{"own notice", send(200, utf8HTML, "<title>公告</title><h1>夜间割接</h1>"), `pages: [{name: 割接公告, class: maintenance_page, text: [夜间割接]}]`, probes.Down, probes.ClassMaintenancePage, "页面符合规则「割接公告」：《公告》夜间割接"},
 		{"maintenance before content", send(200, utf8HTML, "<h1>系统维护中</h1>"), `expect: ["text contains '缴费明细'"]`, probes.Down, probes.ClassMaintenancePage, "页面显示系统维护：系统维护中"},
 		{"maintenance in a hidden part", send(200, utf8HTML, "<title>养老金测算</title>年龄<div style='display: none'><div>系统维护中</div>请稍后</div>"), ``, probes.Up, "", ""},
 		{"firewall 405", send(405, utf8HTML, "<title>405</title>您的访问被阻断，请求ID是 7b2a"), `expect: ["status == 200"]`, probes.Unknown, probes.ClassBlocked, "被防火墙拦截（HTTP 405）：《405》您的访问被阻断，请求ID是 7b2a"},

@@ -74,12 +74,15 @@ func (s *session) doubt(res *probes.Result, got *reply, p page) bool {
 	}
 	seen := pagerules.Page{
 		Status: got.status, Title: p.title, Text: p.visible, Header: got.header, URL: res.URL,
-		Expected: got.of.foundText(res.Checks),
+		Asked: got.begun, Expected: got.of.foundText(res.Checks),
+	}
+	if s.flow || got.of.asks("url") || got.of.asks("title") || got.of.asks("redirects") {
+		seen.Asked = "" // the definition says where it leads
 	}
 	if p.html {
 		seen.Source = p.text
 	}
-	rule, ok := pagerules.Match(seen, s.rulesOff...)
+	rule, ok := pagerules.MatchOwn(seen, s.own, s.rulesOff...)
 	if !ok {
 		return false
 	}

@@ -37,6 +37,33 @@ func TestRedirectsAreSteps(t *testing.T) {
 	require.NotContains(t, names, "request/body")
 }
 
+// TestALoginThatNobodyAskedFor is the wrong place, unless the definition says so.
+func TestALoginThatNobodyAskedFor(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cx" {
+			http.Redirect(w, r, "/sso/login?service=cx", http.StatusFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, "<title>统一身份认证</title>账号 密码 登录")
+	})
+	for settings, want := range map[string]probes.Verdict{
+		"request: %s/cx":                 probes.Down,
+		"request: %s/cx\nrules: [login]": probes.Up,
+		"request: %s/cx\nexpect: [\"url contains '/sso/login'\"]":             probes.Up,
+		"request: %s/cx\nexpect: [\"text contains '登录'\"]":                    probes.Up,
+		"request: %s/sso/login":                                               probes.Up,
+		"steps: [{name: a, request: %[1]s/cx}, {name: b, request: %[1]s/cx}]": probes.Up,
+	} {
+		r, _ := probe(t, fmt.Sprintf(settings, url))
+		require.Equal(t, want, r.Verdict, "%s: %v", settings, r.Findings)
+		if want == probes.Down {
+			require.Equal(t, probes.ClassRedirect, r.Class)
+			require.Equal(t, probes.PhraseLogin, r.Findings[0].Phrase)
+		}
+	}
+}
+
 func TestRedirectFailures(t *testing.T) {
 	var url string
 	url = serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -33,23 +33,24 @@ var methods = []string{
 
 // settings are the keys of the kind.
 type settings struct {
-	Request    request        `yaml:"request" doc:"the request: an address, or a map that says more"`
-	Steps      []stepSettings `yaml:"steps" doc:"several requests, one after the other, in place of request"`
-	Expect     []string       `yaml:"expect" doc:"expressions that must hold; of a flow, over its last reply and the times of all steps"`
-	Warn       []string       `yaml:"warn" doc:"expressions that should hold: else the probe is degraded"`
-	Business   *business      `yaml:"business" doc:"the code in a JSON envelope that means success"`
-	Schema     any            `yaml:"schema" doc:"a JSON Schema that the reply must follow (draft 2020-12 unless it says otherwise)"`
-	Content    *content       `yaml:"content" doc:"what the content is known to be, to notice tampering"`
-	Charset    string         `yaml:"charset" doc:"the charset by which replies are read, whatever they declare"`
-	Rules      ruleSet        `yaml:"rules" doc:"off, or the page rules that do not apply"`
-	CAFile     string         `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones"`
-	Nodes      []node         `yaml:"nodes" doc:"the business nodes behind a load balancer, each of which is checked by itself, with the Host and the server name of the address"`
-	IP         any            `yaml:"ip" doc:"any (default), 4, 6, or both: then both are asked and compared"`
-	Protocol   string         `yaml:"protocol" doc:"auto (default), http/1.1 or h2; h2 of an address without encryption is spoken without being asked for"`
-	Proxy      *proxySettings `yaml:"proxy" doc:"http://host:port, https://host:port or socks5://host:port, or a map with url, user and password"`
-	ClientCert *clientCert    `yaml:"client_cert" doc:"the certificate that a server may ask for"`
-	MaxBody    int64          `yaml:"max_body" doc:"how much of a body is read, in bytes, compressed and inflated; default 2 MiB"`
-	Allow      []string       `yaml:"allow" doc:"hosts (.a.example for all below), addresses and networks (10.0.0.0/8) that redirects may lead to although they lie further inside than the first address"`
+	Request    request         `yaml:"request" doc:"the request: an address, or a map that says more"`
+	Steps      []stepSettings  `yaml:"steps" doc:"several requests, one after the other, in place of request"`
+	Expect     []string        `yaml:"expect" doc:"expressions that must hold; of a flow, over its last reply and the times of all steps"`
+	Warn       []string        `yaml:"warn" doc:"expressions that should hold: else the probe is degraded"`
+	Business   *business       `yaml:"business" doc:"the code in a JSON envelope that means success"`
+	Schema     any             `yaml:"schema" doc:"a JSON Schema that the reply must follow (draft 2020-12 unless it says otherwise)"`
+	Content    *content        `yaml:"content" doc:"what the content is known to be, to notice tampering"`
+	Charset    string          `yaml:"charset" doc:"the charset by which replies are read, whatever they declare"`
+	Rules      ruleSet         `yaml:"rules" doc:"off, or the page rules that do not apply"`
+	Pages      []pagerules.Own `yaml:"pages" doc:"page rules of one's own, tried before the usual ones"`
+	CAFile     string          `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones"`
+	Nodes      []node          `yaml:"nodes" doc:"the business nodes behind a load balancer, each of which is checked by itself, with the Host and the server name of the address"`
+	IP         any             `yaml:"ip" doc:"any (default), 4, 6, or both: then both are asked and compared"`
+	Protocol   string          `yaml:"protocol" doc:"auto (default), http/1.1 or h2; h2 of an address without encryption is spoken without being asked for"`
+	Proxy      *proxySettings  `yaml:"proxy" doc:"http://host:port, https://host:port or socks5://host:port, or a map with url, user and password"`
+	ClientCert *clientCert     `yaml:"client_cert" doc:"the certificate that a server may ask for"`
+	MaxBody    int64           `yaml:"max_body" doc:"how much of a body is read, in bytes, compressed and inflated; default 2 MiB"`
+	Allow      []string        `yaml:"allow" doc:"hosts (.a.example for all below), addresses and networks (10.0.0.0/8) that redirects may lead to although they lie further inside than the first address"`
 }
 
 // stepSettings are the keys of one step of a flow.
@@ -167,6 +168,7 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		charset:  strings.ToLower(strings.TrimSpace(d.Charset)),
 		rules:    !d.Rules.off,
 		rulesOff: d.Rules.list,
+		own:      c.pages(d.Pages),
 		caFile:   d.CAFile,
 		lanes:    c.lanes(d.Nodes, d.IP),
 		protocol: c.protocol(d.Protocol),

@@ -36,6 +36,15 @@ func OwnClasses() []probes.Class {
 	}
 }
 
+// OwnClassNames lists them as texts.
+func OwnClassNames() []string {
+	var out []string
+	for _, c := range OwnClasses() {
+		out = append(out, string(c))
+	}
+	return out
+}
+
 // Rule makes a rule of o. wrong is told of every mistake with the key it is at.
 func (o Own) Rule(wrong func(key, text string)) Rule {
 	if o.Name == "" {
@@ -45,11 +54,7 @@ func (o Own) Rule(wrong func(key, text string)) Rule {
 		wrong("name", fmt.Sprintf("%q is the name of a rule that exists; want another", o.Name))
 	}
 	if !slices.Contains(OwnClasses(), o.Class) {
-		var names []string
-		for _, c := range OwnClasses() {
-			names = append(names, string(c))
-		}
-		wrong("class", fmt.Sprintf("want one of %s, got %q", strings.Join(names, ", "), o.Class))
+		wrong("class", fmt.Sprintf("want one of %s, got %q", strings.Join(OwnClassNames(), ", "), o.Class))
 	}
 	if len(o.Title)+len(o.Text)+len(o.URL) == 0 {
 		wrong("", "want title, text or url: without them the rule would match every page")
