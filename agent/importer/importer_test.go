@@ -60,19 +60,24 @@ func show(out importer.Output) []byte {
 
 func TestSamples(t *testing.T) {
 	for _, s := range samples {
-		golden := filepath.Join("testdata", s.file+".golden")
-		if s.targets != "" {
-			golden = filepath.Join("testdata", s.targets+".golden")
-		}
-		t.Run(golden, func(t *testing.T) {
-			got := show(imported(t, s.format, s.file, s.targets, only("browser", "http")))
-			if *update {
-				require.NoError(t, os.WriteFile(golden, got, 0o644))
+		for suffix, table := range map[string][]probes.Kind{
+			".golden":     only("browser", "dns", "http", "tcp", "tls"),
+			".web.golden": only("browser", "http"), // a version without the other kinds says so
+		} {
+			golden := filepath.Join("testdata", s.file+suffix)
+			if s.targets != "" {
+				golden = filepath.Join("testdata", s.targets+suffix)
 			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), string(got))
-		})
+			t.Run(golden, func(t *testing.T) {
+				got := show(imported(t, s.format, s.file, s.targets, table))
+				if *update {
+					require.NoError(t, os.WriteFile(golden, got, 0o644))
+				}
+				want, err := os.ReadFile(golden)
+				require.NoError(t, err)
+				require.Equal(t, string(want), string(got))
+			})
+		}
 	}
 }
 

@@ -79,6 +79,39 @@ func TestLines(t *testing.T) {
 			nil, []string{"id: a-b-c\n", "name: a {b} c\n", "menu:\n  - \"../../{x}\"\n"}, nil,
 		},
 		{
+			"a proxy, a family and a certificate", "gatus",
+			endpoint("client: {timeout: 3s, proxy-url: 'http://u:p-12345678@proxy.example:3128', tls: {certificate-file: c.pem, private-key-file: k.pem}}", "conditions: ['[STATUS] == 200']"), "",
+			[]string{"in:4: the address's password: the secret was not written", "in:4: endpoint a: client.tls.certificate-file: its value is not in the file", "in:4: endpoint a: client.tls.private-key-file: "},
+			[]string{
+				"proxy:\n      url: http://proxy.example:3128\n      user: u\n      password: ${secret:A_PASSWORD}\n",
+				"client_cert:\n      cert: ${secret:A_CERT}\n      key: ${secret:A_KEY}\n",
+			},
+			[]string{"12345678", "c.pem"},
+		},
+		{
+			"a proxy by its number", "uptime-kuma",
+			`{"monitorList": [{"type":"http","name":"a","url":"https://a.example/","proxyId":3}, {"type":"ping","name":"b"}],
+"proxyList": [{"id":3,"protocol":"socks5","host":"proxy.example","port":1080,"auth":0}]}`, "",
+			[]string{"in:1: monitor b: "}, []string{"proxy: socks5://proxy.example:1080\n"}, nil,
+		},
+		{
+			"a certificate inside the file", "uptime-kuma", monitor(`"authMethod":"mtls","tlsCert":"-----BEGIN CERTIFICATE-----\nMIIcert","tlsKey":"-----BEGIN PRIVATE KEY-----\nMIIkey","tlsCa":"x"`), "",
+			[]string{"in:2: monitor a: tlsCert: the secret was not written", "in:2: monitor a: tlsKey: the secret was not written", "in:2: monitor a: tlsCa: write it into a file"},
+			[]string{"cert: ${secret:A_CERT}\n"}, []string{"BEGIN"},
+		},
+		{
+			"versions and families that are insisted on", "blackbox",
+			"modules:\n  m:\n    prober: http\n    http:\n      valid_http_versions: [HTTP/2.0]\n      preferred_ip_protocol: ip6\n      ip_protocol_fallback: false\n      tls_config: {cert_file: c.pem, key_file: k.pem}\n", "https://a.example/ m",
+			[]string{"in:8: module m: tls_config.cert_file: its value is not in the file", "in:8: module m: tls_config.key_file: "},
+			[]string{"protocol: h2\n", "ip: 6\n", "cert: ${secret:A_EXAMPLE_CERT}\n"}, nil,
+		},
+		{
+			"what a name server may answer", "blackbox",
+			"modules:\n  m:\n    prober: dns\n    dns:\n      query_name: www.example.\n      query_type: MX\n      transport_protocol: tcp\n      valid_rcodes: [NOERROR, NXDOMAIN]\n      validate_answer_rrs:\n        fail_if_matches_regexp: [bad, '^www']\n        fail_if_not_matches_regexp: [good]\n      validate_authority_rrs:\n        fail_if_matches_regexp: [x]\n", "10.0.0.53 m",
+			[]string{"in:10: module m: validate_answer_rrs.fail_if_matches_regexp: an expression over a whole record", "in:13: module m: validate_authority_rrs: the answers alone"},
+			[]string{"query: www.example\n", "type: MX\n", "- tcp://10.0.0.53\n", "rcode in ['NOERROR', 'NXDOMAIN']", "none(answers, # matches 'bad')", "all(answers, # matches 'good')"}, nil,
+		},
+		{
 			"monitors by id", "uptime-kuma", `{"monitorList": {"7": {"type": "http", "name": "a", "url": "https://a.example/"}}}`, "",
 			nil, []string{"id: a", "status in 200..299"}, nil,
 		},
