@@ -281,7 +281,7 @@ func TestTruncationLeadsToTCP(t *testing.T) {
 	server := serve(t, honest)
 	r := run(t, env, patience, "{query: long.test, servers: ['"+server+"'], expect: ['truncated', 'count == 300', 'len(answers) == 100']}")
 	require.Equal(t, probes.Up, r.Verdict, "%+v", r)
-	require.Equal(t, []string{"first_byte", "connect", "send", "first_byte"}, below(rec))
+	require.Equal(t, []string{"first_byte", "connect", "request", "first_byte"}, below(rec))
 	require.Equal(t, "tcp", rec.Spans()[0].Attrs["network.transport"])
 }
 
@@ -317,7 +317,7 @@ func TestOverTLS(t *testing.T) {
 	env.Roots.AddCert(s.Certificate())
 	r = run(t, env, patience, source)
 	require.Equal(t, probes.Up, r.Verdict, "%+v", r)
-	require.Subset(t, below(rec), []string{"connect", "tls", "send", "first_byte"})
+	require.Subset(t, below(rec), []string{"connect", "tls", "request", "first_byte"})
 	require.False(t, r.TLSUntil.IsZero())
 	r = run(t, env, patience, strings.Replace(source, "example.com", "other.test", 1))
 	require.Equal(t, probes.PhraseCertName, r.Findings[0].Phrase)

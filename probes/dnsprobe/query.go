@@ -288,7 +288,7 @@ func patience(ctx context.Context, n int) time.Time {
 func (r *row) stream(ctx context.Context, conn net.Conn, s server, query *dns.Msg, data []byte) (*dns.Msg, error) {
 	start := time.Now()
 	_, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(data))), data...))
-	took, err := r.Phase(ctx, "send", r.peer(s), start, err)
+	took, err := r.Phase(ctx, "request", r.peer(s), start, err)
 	r.Time.Request += took
 	if err != nil {
 		return nil, err

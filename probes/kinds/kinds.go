@@ -8,6 +8,7 @@ import (
 	"github.com/gengfu/gengfu/probes/httpprobe"
 	"github.com/gengfu/gengfu/probes/tcpprobe"
 	"github.com/gengfu/gengfu/probes/tlsprobe"
+	"github.com/gengfu/gengfu/probes/wsprobe"
 )
 
 // All returns the table, ordered by name. The caller may change it.
@@ -18,5 +19,6 @@ func All() []probes.Kind {
 		httpprobe.Kind,
 		tcpprobe.Kind,
 		tlsprobe.Kind,
+		wsprobe.Kind,
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Times are the fields that speak of how long something took.
-var Times = []string{"latency", "dns", "connect", "tls"}
+var Times = []string{"latency", "dns", "connect", "tls", "upgrade"}
 
 // Weigh evaluates every expectation over values. Where failed is true the run
 // already ended with something worse, and they explain but do not count. A

@@ -123,7 +123,7 @@ func (r *run) send(ctx context.Context, conn net.Conn, x exchange) error {
 	r.spoke = true
 	start := time.Now()
 	_, err := conn.Write(data)
-	took, err := r.Phase(ctx, "send", r.peer(), start, err, probes.Attr{Key: "gengfu.bytes", Value: len(data)})
+	took, err := r.Phase(ctx, "request", r.peer(), start, err, probes.Attr{Key: "gengfu.bytes", Value: len(data)})
 	r.Time.Request += took
 	return err
 }
@@ -210,7 +210,7 @@ func (r *run) received(ctx context.Context, x exchange, h heard) error {
 		failure = r.lacking(ctx, x, h)
 	}
 	r.Time.Body += end.Sub(h.first)
-	p := probes.Phase{Name: "receive", Start: h.first, End: end, Err: failure, Attrs: []probes.Attr{
+	p := probes.Phase{Name: "body", Start: h.first, End: end, Err: failure, Attrs: []probes.Attr{
 		{Key: "gengfu.bytes", Value: len(h.all)},
 		{Key: "gengfu.text", Value: probes.Excerpt(r.redact.Text(r.show(h.all)))},
 	}}
@@ -234,7 +234,7 @@ func (r *run) lacking(ctx context.Context, x exchange, h heard) error {
 	case errors.Is(h.err, io.EOF), probes.Waited(h.err):
 		// It said something else, and no more.
 	default:
-		return reach.Explain(ctx, "receive", r.peer(), time.Since(h.start), h.err)
+		return reach.Explain(ctx, "body", r.peer(), time.Since(h.start), h.err)
 	}
 	return f
 }

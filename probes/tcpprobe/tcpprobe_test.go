@@ -135,9 +135,9 @@ expect:
 	require.Positive(t, r.Timings.FirstByte)
 	require.Equal(t, []string{
 		"connect", "connect/dns", "connect/connect",
-		"exchange 1", "exchange 1/first_byte", "exchange 1/receive",
-		"exchange 2", "exchange 2/send", "exchange 2/first_byte", "exchange 2/receive",
-		"exchange 3", "exchange 3/send", "exchange 3/first_byte", "exchange 3/receive",
+		"exchange 1", "exchange 1/first_byte", "exchange 1/body",
+		"exchange 2", "exchange 2/request", "exchange 2/first_byte", "exchange 2/body",
+		"exchange 3", "exchange 3/request", "exchange 3/first_byte", "exchange 3/body",
 	}, rec.Names())
 	require.Equal(t, "mail.test", rec.Spans()[0].Attrs["server.address"])
 }
