@@ -68,7 +68,7 @@ func (r *run) handshake(ctx context.Context) error {
 	if err == nil {
 		s.state = client.ConnectionState()
 		// Said while nobody measures; whether the server hears it is its own affair.
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 	}
 	s.closed = err != nil
 	line.Time.TLS, err = line.Phase(ctx, "tls", r.name, start, err, s.attrs(r.name)...)

@@ -71,7 +71,7 @@ func greetTLS(conn net.Conn, config *tls.Config) {
 	server := tls.Server(conn, config)
 	if server.HandshakeContext(context.Background()) == nil {
 		_, _ = io.Copy(io.Discard, server)
-		server.Close()
+		_ = server.Close()
 	}
 }
 

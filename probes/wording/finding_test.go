@@ -105,6 +105,18 @@ func TestFinding(t *testing.T) {
 			"h.test 的证书已于 2026-11-21 02:30 过期", "the certificate of h.test expired on 2026-11-21 02:30",
 		},
 		{
+			probes.Finding{Class: probes.ClassTLS, Step: "handshake", Phrase: probes.PhraseChainMissing, Want: "Demo CA"},
+			"证书链不完整：缺少签发者证书「Demo CA」，服务器没有发送，信任的根证书中也没有", "the chain is incomplete: the issuer's certificate Demo CA was not sent and is no trusted root",
+		},
+		{
+			probes.Finding{Class: probes.ClassTLS, Step: "tlcp", Phrase: probes.PhraseTLCPSignExpired, Want: "h.test", Got: "2026-11-20T18:30:00Z"},
+			"h.test 的国密签名证书已于 2026-11-21 02:30 过期", "the TLCP signing certificate of h.test expired on 2026-11-21 02:30",
+		},
+		{
+			probes.Finding{Class: probes.ClassConnect, Step: "tlcp", Phrase: probes.PhraseRefused, Want: "10.0.0.1:443"},
+			"步骤「国密握手」：10.0.0.1:443 拒绝连接", `step "TLCP handshake": 10.0.0.1:443 refused the connection`,
+		},
+		{
 			probes.Finding{Class: probes.ClassTLS, Phrase: probes.PhraseCertExpired, Want: "h.test", Got: "yesterday"},
 			"h.test 的证书已于 yesterday 过期", "the certificate of h.test expired on yesterday",
 		},
@@ -149,6 +161,7 @@ func TestStep(t *testing.T) {
 		"see text=查询": "看到 text=查询", "not_see 系统维护": "不应看到 系统维护", "tap text=查询": "点按 查询", "tap role=button:办 理": "点按 办 理",
 		"fill label=姓名, #card, label=手机号": "填写 姓名, #card, 手机号", "wait .free": "等待 .free", "press Enter": "按键 Enter",
 		"select #area": "选择 #area", "run a = role=x": "执行脚本 a = role=x", "": "", "dns": "dns", "resource": "resource", "opening": "opening",
+		"handshake": "加密握手", "aia": "补齐证书链", "versions": "协议版本检查", "tlcp": "国密握手",
 	} {
 		require.Equal(t, want, wording.Step(wording.ZH, name), name)
 	}
