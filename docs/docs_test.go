@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var documents = []string{"../README.md", "../ARCHITECTURE.md", "../CHANGELOG.md", "运维手册.md", "迁移.md"}
+var documents = []string{"../README.md", "../ARCHITECTURE.md", "../CHANGELOG.md", "运维手册.md", "迁移.md", "定义仓库.md"}
 
 var link = regexp.MustCompile(`\]\(([^)#\s]+)`)
 
