@@ -242,7 +242,7 @@ func TestPlatformInterfaces(t *testing.T) {
 	for code, want := range map[string]struct{ body, reply string }{
 		"API-01": {`{"itemCode": "990000-RS-002"}`, `"code":"0000"`},
 		"API-02": {`<request/>`, `<rtnCode>0</rtnCode>`},
-		"API-04": {`{}`, `"code":200`},
+		"API-04": {`{}`, `验签失败`}, // what is signed is in the examples
 		"API-05": {`{"score": 5}`, `"success":true`},
 	} {
 		s := service(t, code)

@@ -40,7 +40,7 @@ func env(t *testing.T, b *bureau.Bureau, site string) probes.Env {
 	for _, s := range bureau.Services() {
 		names[s.Host] = netip.MustParseAddr(site)
 	}
-	e, _ := probetest.Env(t, names, map[string]string{"TEST_ID": "11010119900307000X"})
+	e, _ := probetest.Env(t, names, map[string]string{"TEST_ID": "11010119900307000X", "SHARE_KEY": bureau.ShareKey})
 	ca, err := os.ReadFile(b.CAFile())
 	require.NoError(t, err)
 	e.Roots = x509.NewCertPool()

@@ -1,6 +1,7 @@
 package bureau
 
 import (
+	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/emmansun/gmsm/sm3"
 )
 
 // maxBody bounds what a visitor may send, in bytes.
@@ -204,9 +207,37 @@ func items(_ *Bureau, v visit) answer {
 	}})
 }
 
+// ShareKey is the key by which visitors sign what they ask of the shared data.
+const ShareKey = "demo-share-key"
+
+// skew is how far a signature's time may be from ours.
+const skew = 5 * time.Minute
+
+// unsigned says what is wrong with a visitor's signature: HMAC-SM3 in hex over
+// method, path, time in seconds, nonce and body, a line each.
+func unsigned(v visit) string {
+	at, err := strconv.ParseInt(v.Header.Get("X-Timestamp"), 10, 64)
+	if err != nil || v.now.Sub(time.Unix(at, 0)).Abs() > skew {
+		return "时间戳无效"
+	}
+	body, err := io.ReadAll(io.LimitReader(v.Body, maxBody))
+	if err != nil {
+		return "请求不完整"
+	}
+	h := hmac.New(sm3.New, []byte(ShareKey))
+	fmt.Fprintf(h, "%s\n%s\n%d\n%s\n%s", v.Method, v.URL.Path, at, v.Header.Get("X-Nonce"), body)
+	if got, err := hex.DecodeString(v.Header.Get("X-Signature")); err != nil || !hmac.Equal(got, h.Sum(nil)) {
+		return "签名不符"
+	}
+	return ""
+}
+
 func marriage(_ *Bureau, v visit) answer {
 	if a, ok := onlyPost(v); !ok {
 		return a
+	}
+	if why := unsigned(v); why != "" {
+		return asJSON(http.StatusOK, map[string]any{"code": 401, "message": "验签失败：" + why})
 	}
 	return asJSON(http.StatusOK, map[string]any{"code": 200, "message": "查询成功", "data": map[string]any{"status": "未登记", "source": "测试数据"}})
 }

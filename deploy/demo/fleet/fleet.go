@@ -22,6 +22,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gengfu/gengfu/deploy/demo/bureau"
 )
 
 // Site is where one agent of the demo stands.
@@ -306,6 +308,7 @@ func (f *Fleet) AgentEnv(i int) []string {
 		fmt.Sprintf("AGENT_HOSTS=*.rsj.example=%s,zwfw.example=%s,*.zwfw.example=%s,open.weixin.example=%s", s.Addr, s.Addr, s.Addr, s.Addr),
 		"AGENT_CA_FILE=" + filepath.Join(f.o.Dir, "certs", "ca.pem"),
 		"AGENT_SECRET_TEST_ID=11010119900307000X",
+		"AGENT_SECRET_SHARE_KEY=" + bureau.ShareKey,
 	}
 }
 
