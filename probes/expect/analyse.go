@@ -21,12 +21,12 @@ var functions = []string{
 
 // analyse parses the rewritten source, refuses what expectations do not offer
 // and lists the parts whose values explain a failure, in order of appearance.
-func (e *Expr) analyse(src string) ([]use, error) {
+func analyse(src string, fields map[string]Field) ([]use, error) {
 	tree, err := parser.Parse(src)
 	if err != nil {
 		return nil, err
 	}
-	a := &analysis{expr: e}
+	a := &analysis{fields: fields}
 	ast.Walk(&tree.Node, a)
 	if a.err != nil {
 		return nil, a.err
@@ -43,17 +43,17 @@ func (e *Expr) analyse(src string) ([]use, error) {
 
 // analysis walks a tree, children first.
 type analysis struct {
-	expr  *Expr
-	parts []ast.Node
-	err   *SyntaxError
+	fields map[string]Field
+	parts  []ast.Node
+	err    *SyntaxError
 }
 
 // Visit implements ast.Visitor.
 func (a *analysis) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.IdentifierNode:
-		if _, ok := a.expr.fields[n.Value]; !ok {
-			a.refuse(n, "unknown field %q; want %s", n.Value, a.expr.offered(n.Value))
+		if _, ok := a.fields[n.Value]; !ok {
+			a.refuse(n, "unknown field %q; want %s", n.Value, a.offered(n.Value))
 			return
 		}
 		a.parts = append(a.parts, n)
@@ -81,7 +81,7 @@ func (a *analysis) member(n *ast.MemberNode) {
 	if !ok || !literal {
 		return
 	}
-	zero := a.expr.fields[parent.Value].Zero
+	zero := a.fields[parent.Value].Zero
 	if members, typed := zero.(map[string]any); typed {
 		if _, known := members[name.Value]; !known {
 			a.refuse(n, "unknown field %q; want one of %s", parent.Value+"."+name.Value, written(parent.Value, zero))
@@ -157,10 +157,10 @@ func root(n ast.Node) string {
 }
 
 // offered lists the fields, the likeliest one first when name is a slip of it.
-func (e *Expr) offered(name string) string {
+func (a *analysis) offered(name string) string {
 	var names []string
 	likely := ""
-	for n, f := range e.fields {
+	for n, f := range a.fields {
 		if distance(n, name) <= 2 && (likely == "" || n < likely) {
 			likely = n
 		}

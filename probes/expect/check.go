@@ -27,7 +27,7 @@ const absentValue = "—"
 func (e *Expr) Check(values map[string]any, warn bool) probes.Check {
 	env := make(map[string]any, len(e.uses)) // every field in the source is among them
 	for _, u := range e.uses {
-		env[u.field] = fit(values[u.field], e.fields[u.field].Zero)
+		env[u.field] = fit(values[u.field], u.zero)
 	}
 	c := probes.Check{Expr: e.src, Warn: warn}
 	var saw []string
@@ -36,7 +36,7 @@ func (e *Expr) Check(values map[string]any, warn bool) probes.Check {
 		value := absentValue
 		switch v := env[u.field]; {
 		case v == nil:
-		case u.label == u.field:
+		case u.program == nil:
 			value = show(v)
 		default:
 			// Where a field is, only what lies under it can be missing.

@@ -40,7 +40,6 @@ type Field = probes.Field
 type Expr struct {
 	src     string
 	program *vm.Program
-	fields  map[string]Field
 	uses    []use
 }
 
@@ -49,7 +48,8 @@ type Expr struct {
 type use struct {
 	label   string
 	field   string
-	program *vm.Program
+	zero    any         // of the field's type
+	program *vm.Program // nil when it is the field itself
 }
 
 // SyntaxError says where an expression is wrong.
@@ -70,27 +70,32 @@ func Compile(src string, fields []Field) (*Expr, error) {
 	if strings.TrimSpace(src) == "" {
 		return nil, &SyntaxError{1, "want an expression such as \"" + example(fields) + "\", got nothing"}
 	}
-	e := &Expr{src: src, fields: make(map[string]Field, len(fields))}
+	e := &Expr{src: src}
 	env := types.Map{}
+	known := make(map[string]Field, len(fields))
 	for _, f := range fields {
-		e.fields[f.Name] = f
+		known[f.Name] = f
 		env[f.Name] = typeOf(f.Zero)
 	}
 	text, shifts := rewriteDurations(src)
-	parts, err := e.analyse(text)
+	parts, err := analyse(text, known)
 	if err == nil {
 		e.program, err = compile(text, env, expr.AsBool())
 	}
 	if err != nil {
 		return nil, located(err, shifts)
 	}
-	for _, p := range parts {
-		p.program, err = compile(p.label, env)
-		if err != nil {
+	for i := range parts {
+		p := &parts[i]
+		p.zero = known[p.field].Zero
+		if p.label == p.field {
+			continue
+		}
+		if p.program, err = compile(p.label, env); err != nil {
 			return nil, fmt.Errorf("compiling the part %s of %q: %w", p.label, src, err)
 		}
-		e.uses = append(e.uses, p)
 	}
+	e.uses = slices.Clip(parts)
 	return e, nil
 }
 
