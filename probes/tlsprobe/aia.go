@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gengfu/gengfu/probes"
@@ -70,7 +71,7 @@ func (r *run) fetchIssuer(ctx context.Context, client *http.Client, c *x509.Cert
 	sources := c.IssuingCertificateURL[:min(len(c.IssuingCertificateURL), maxSources)]
 	for _, source := range sources {
 		start := time.Now()
-		found, err := fetch(ctx, client, source)
+		found, err := r.fetch(ctx, client, source)
 		at := slices.IndexFunc(found, func(o *x509.Certificate) bool { return issued(o, c) })
 		if err == nil && at < 0 {
 			err = errors.New("what came is not the issuer's certificate")
@@ -89,8 +90,8 @@ func (r *run) fetchIssuer(ctx context.Context, client *http.Client, c *x509.Cert
 	return nil, probes.Excerpt(sources[0])
 }
 
-// fetcher makes a client of HTTP alone that looks names up and connects as the probe does, and
-// that no site can send inside unless the site is there itself.
+// fetcher makes a client of HTTP alone that looks names up and connects as the
+// probe does, and that no site can send inside unless the site is there itself.
 func (r *run) fetcher() *http.Client {
 	env, bound := r.env, depthOf(r.line.IP)
 	env.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -127,7 +128,7 @@ func (r *run) fetcher() *http.Client {
 	}
 }
 
-func fetch(ctx context.Context, client *http.Client, source string) ([]*x509.Certificate, error) {
+func (r *run) fetch(ctx context.Context, client *http.Client, source string) ([]*x509.Certificate, error) {
 	u, err := url.Parse(source)
 	if err != nil {
 		return nil, errors.New("the address cannot be read")
@@ -137,6 +138,7 @@ func fetch(ctx context.Context, client *http.Client, source string) ([]*x509.Cer
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
+	req.Header.Set("User-Agent", strings.TrimSpace("Gengfu synthetic probe "+r.env.UserAgentSuffix))
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("fetching the issuer: %w", err)
