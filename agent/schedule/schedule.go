@@ -63,6 +63,7 @@ type Scheduler struct {
 	queue   queue
 	entries map[probes.Key]*entry
 	last    map[probes.Key]ran // the latest slot run, kept when ownership is lost
+	looked  time.Time          // the wall clock when the loop last looked
 
 	mu     sync.Mutex // protects the following
 	flying map[flight]bool
@@ -285,9 +286,17 @@ func (s *Scheduler) start(ctx context.Context, d Due) {
 	})
 }
 
-// noticeClockSetBack schedules anew when everything lies further ahead than any
-// interval: the wall clock was set back.
+// noticeClockSetBack schedules anew what lies further ahead than its interval:
+// the wall clock was set back. Unless it goes back from one look to the next, which
+// maxSleep keeps close together, nothing lies a second too far ahead, and so nobody
+// has to walk the queue for each run.
 func (s *Scheduler) noticeClockSetBack(now time.Time) {
+	wall := now.Round(0) // without the monotonic reading, which goes on whatever is set
+	back := wall.Before(s.looked)
+	s.looked = wall
+	if !back {
+		return
+	}
 	var ahead []*entry
 	for _, e := range s.queue {
 		if e.at.Sub(now) > e.owned.Probe.Every {
