@@ -74,12 +74,15 @@ func TestSchemaAcceptsWhatCompileAccepts(t *testing.T) {
 			files, err := definition.ReadDir(c.dir)
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, len(files), c.least)
-			whole := compileSchema(t, definition.SchemaAny, c.kinds)
+			schemas := map[string]*jsonschema.Schema{}
+			for _, of := range definition.Schemas() {
+				schemas[of] = compileSchema(t, of, c.kinds)
+			}
 			for _, f := range files {
 				v, ok := value(t, f.Data)
 				require.True(t, ok, f.Path)
-				require.NoError(t, compileSchema(t, schemaOf(f.Path), c.kinds).Validate(v), f.Path)
-				require.NoError(t, whole.Validate(v), f.Path)
+				require.NoError(t, schemas[schemaOf(f.Path)].Validate(v), f.Path)
+				require.NoError(t, schemas[definition.SchemaAny].Validate(v), f.Path)
 			}
 		})
 	}
@@ -168,55 +171,6 @@ func places(e *jsonschema.ValidationError) []string {
 		out = append(out, places(c)...)
 	}
 	return out
-}
-
-// TestSchemaCoversEveryKind: its keys, each with what it means.
-func TestSchemaCoversEveryKind(t *testing.T) {
-	text, err := definition.Schema("service", "en", kinds.All())
-	require.NoError(t, err)
-	var doc struct {
-		Defs map[string]map[string]any `json:"$defs"`
-	}
-	require.NoError(t, json.Unmarshal(text, &doc))
-	for _, k := range kinds.All() {
-		def := doc.Defs["kind."+k.Name]
-		require.NotNil(t, def, k.Name)
-		require.Greater(t, len(def["properties"].(map[string]any)), 7, "%s has no keys of its own", k.Name)
-		if _, expects := def["properties"].(map[string]any)["expect"]; expects {
-			if doc.Defs[k.Name+".expression"] == nil {
-				t.Errorf("kind %s takes expectations: add Fields: Fields to its Kind", k.Name)
-			}
-		}
-	}
-	for name, def := range doc.Defs {
-		described(t, name, def)
-	}
-}
-
-// described fails for a key without a description.
-func described(t *testing.T, path string, v any) {
-	t.Helper()
-	switch v := v.(type) {
-	case []any:
-		for _, part := range v {
-			described(t, path, part)
-		}
-	case map[string]any:
-		if properties, ok := v["properties"].(map[string]any); ok && v["type"] == "object" {
-			for key, p := range properties {
-				to, _ := p.(map[string]any)["$ref"].(string)
-				if p.(map[string]any)["description"] == nil && !strings.HasPrefix(to, "#/$defs/probe/") {
-					t.Errorf("%s.%s has no description: add a tag such as doc:\"…\" to its field", path, key)
-				}
-				described(t, path+"."+key, p)
-			}
-		}
-		for key, part := range v {
-			if key != "properties" {
-				described(t, path, part)
-			}
-		}
-	}
 }
 
 func TestSchemaSpeaksBothLanguages(t *testing.T) {
