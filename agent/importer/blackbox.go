@@ -476,7 +476,6 @@ var boxWhy = map[string]string{
 	"skip_resolve_phase_with_proxy":     "",
 	"source_ip_address":                 "the agent's own address is used",
 	"dont_fragment":                     "packets are sent as the host sends them",
-	"payload_size":                      "packets have the usual size",
 	"ttl":                               "packets have the host's lifetime",
 }
 

@@ -61,7 +61,7 @@ func show(out importer.Output) []byte {
 func TestSamples(t *testing.T) {
 	for _, s := range samples {
 		for suffix, table := range map[string][]probes.Kind{
-			".golden":     only("browser", "dns", "http", "tcp", "tls"),
+			".golden":     only("browser", "dns", "http", "tcp", "tls", "websocket"),
 			".web.golden": only("browser", "http"), // a version without the other kinds says so
 		} {
 			golden := filepath.Join("testdata", s.file+suffix)

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -102,6 +103,10 @@ func (m *boxModule) plain(kind, target string) {
 		m.p.own.set("target", target)
 	}
 	m.tls()
+	if v := m.in.of.get("payload_size"); prober == "icmp" && !v.empty() {
+		m.in.take("payload_size")
+		m.p.own.size(v, m.place(v), m.what("payload_size"))
+	}
 	if prober == "tcp" {
 		m.in.take("tls")
 		m.dialogue(kind)
@@ -246,5 +251,17 @@ func (m *kumaMonitor) plain(kind, target string) {
 		}
 	default:
 		m.p.own.set("target", literal(target))
+	}
+	if v := m.f.take("packetSize"); kind == "ping" && !v.empty() && v.scalar() != "56" {
+		m.p.own.size(v, m.line("packetSize"), m.title+": packetSize")
+	}
+}
+
+// size sets how many bytes a packet carries.
+func (t *table) size(v *value, at place, what string) {
+	if n, err := strconv.Atoi(v.scalar()); err == nil {
+		t.offer("size", n, at, what)
+	} else {
+		t.offer("size", v.scalar(), at, what) // the compiler says what is wrong with it
 	}
 }

@@ -150,7 +150,7 @@ func quote(s string) string {
 
 // plain reports whether s may stand without quotes.
 func plain(s string) bool {
-	if s == "" || len(s) > 200 || strings.Contains(s, ": ") || strings.Contains(s, " #") || strings.HasSuffix(s, ":") {
+	if s == "" || len(s) > 200 || strings.Contains(s, ": ") || strings.Contains(s, " #") || strings.Contains(s, "<<") || strings.HasSuffix(s, ":") {
 		return false
 	}
 	first := rune(0)
