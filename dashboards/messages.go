@@ -34,7 +34,7 @@ var messages = map[string]pair{
 	"reason.pending":  {"有监测点看到异常，正等待其他监测点确认", "a vantage sees a failure; the others are being asked"},
 	"grade.ordinary":  {"普通故障", "ordinary"}, "grade.major": {"重大故障", "major"},
 	"life.draft": {"试运行", "draft"}, "life.published": {"已发布", "published"}, "life.retired": {"已下线", "retired"},
-	"capability.browser": {"浏览器", "browser"}, "capability.ipv6": {"IPv6", "IPv6"},
+	"capability.browser": {"浏览器", "browser"}, "capability.ipv6": {"IPv6", "IPv6"}, "capability.icmp": {"Ping", "ping"},
 
 	"head.down":               {"%d 项服务异常", "%d services are down"},
 	"head.down.sub":           {"已由多个监测点确认，公众此刻无法正常使用。", "Confirmed from several vantages: the public cannot use them now."},

@@ -74,6 +74,9 @@ type Env struct {
 	Secret func(name string) (string, error)
 	// Browser is nil without CapabilityBrowser.
 	Browser Browser
+	// Echo opens a socket for ICMP echoes of a family, "ip4" or "ip6": raw when
+	// its local address is a *net.IPAddr. It is nil without CapabilityICMP.
+	Echo func(ctx context.Context, family string) (net.PacketConn, error)
 	// Record receives steps and phases; never nil (see Discard).
 	Record Recorder
 	// Traceparent makes requests carry the run's trace context; "" when none.

@@ -100,6 +100,7 @@ type Capability string
 const (
 	CapabilityBrowser Capability = "browser"
 	CapabilityIPv6    Capability = "ipv6"
+	CapabilityICMP    Capability = "icmp" // may send echo requests
 )
 
 // Placement says which agents run a probe.

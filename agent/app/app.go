@@ -88,6 +88,10 @@ func New(cfg Config, version string, log *slog.Logger) (_ *App, err error) {
 	if a.browser != nil {
 		capabilities = append(capabilities, string(probes.CapabilityBrowser))
 	}
+	echo := echoes(log)
+	if echo != nil {
+		capabilities = append(capabilities, string(probes.CapabilityICMP))
+	}
 	if a.cluster, err = cluster.New(cluster.Options{
 		Name: cfg.Name, Bind: cfg.GossipBind, Advertise: cfg.GossipAdvertise, Join: cfg.Join, Key: key,
 		Label: cfg.ClusterLabel, Profile: cfg.GossipProfile, Logger: log.With("room", "cluster"),
@@ -117,6 +121,7 @@ func New(cfg Config, version string, log *slog.Logger) (_ *App, err error) {
 		Dial: dial.DialContext, Resolver: mapped.Resolver(), Roots: roots, UserAgentSuffix: cfg.UserAgent,
 		MaxConcurrent: cfg.MaxRuns, MaxBrowsers: cfg.MaxBrowsers, Unwell: a.doubt.Unwell, Logger: log.With("room", "runner"),
 	}
+	ro.Echo = echo
 	if a.browser != nil {
 		ro.Browser = a.browser // a nil pointer in an interface would not be nil
 	}

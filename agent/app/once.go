@@ -15,6 +15,7 @@ import (
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/chrome"
 	"github.com/gengfu/gengfu/probes/definition"
+	"github.com/gengfu/gengfu/probes/icmpprobe"
 	"github.com/gengfu/gengfu/probes/semconv"
 	"github.com/gengfu/gengfu/probes/settings"
 )
@@ -69,6 +70,7 @@ func openAlone(ctx context.Context, version string, browsing bool, log *slog.Log
 		Secret: secrets.Value, Secrets: secrets.Values, Dial: dial.DialContext, Resolver: mapped.Resolver(), Roots: roots,
 		UserAgentSuffix: cfg.UserAgent, MaxConcurrent: 1, MaxBrowsers: 1, Logger: log,
 	}
+	o.Echo = icmpprobe.Open // without the right it says how to get it
 	if a.browser != nil {
 		o.Browser = a.browser // a nil pointer in an interface would not be nil
 	}

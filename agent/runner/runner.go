@@ -47,7 +47,9 @@ type Options struct {
 	// agent's own eyes are not to be trusted, or "".
 	Unwell func() string
 
-	Browser         probes.Browser // nil without the capability
+	Browser probes.Browser // nil without the capability
+	// Echo opens sockets for ICMP echoes; nil without the capability.
+	Echo            func(ctx context.Context, family string) (net.PacketConn, error)
 	Dial            func(ctx context.Context, network, addr string) (net.Conn, error)
 	Resolver        *net.Resolver  // default net.DefaultResolver
 	Roots           *x509.CertPool // trusted certificates; nil means the host's
@@ -330,6 +332,9 @@ func (r *Runner) probe(ctx context.Context, p probes.Probe, trace Trace, clean *
 	}
 	if r.o.Browser != nil && slices.Contains(p.Needs, probes.CapabilityBrowser) {
 		env.Browser = r.o.Browser
+	}
+	if slices.Contains(p.Needs, probes.CapabilityICMP) {
+		env.Echo = r.o.Echo
 	}
 
 	done := make(chan outcome, 1)

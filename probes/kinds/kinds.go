@@ -6,6 +6,7 @@ import (
 	"github.com/gengfu/gengfu/probes/browserprobe"
 	"github.com/gengfu/gengfu/probes/dnsprobe"
 	"github.com/gengfu/gengfu/probes/httpprobe"
+	"github.com/gengfu/gengfu/probes/icmpprobe"
 	"github.com/gengfu/gengfu/probes/tcpprobe"
 	"github.com/gengfu/gengfu/probes/tlsprobe"
 	"github.com/gengfu/gengfu/probes/wsprobe"
@@ -17,6 +18,7 @@ func All() []probes.Kind {
 		browserprobe.Kind,
 		dnsprobe.Kind,
 		httpprobe.Kind,
+		icmpprobe.Kind,
 		tcpprobe.Kind,
 		tlsprobe.Kind,
 		wsprobe.Kind,

@@ -51,12 +51,12 @@ type exchangeSetting struct {
 
 // piece is a text, or one of several forms.
 type piece struct {
-	Text   string `yaml:"text"`
-	Hex    string `yaml:"hex"`
-	Regexp string `yaml:"regexp"`
-	JSON   any    `yaml:"json"`
-	Any    bool   `yaml:"any"`
-	Close  int    `yaml:"close"`
+	Text   string `yaml:"text" doc:"a text"`
+	Hex    string `yaml:"hex" doc:"bytes in hexadecimal, such as 0d0a or \"0d 0a\""`
+	Regexp string `yaml:"regexp" doc:"a regular expression (RE2) that the message must match; for until alone"`
+	JSON   any    `yaml:"json" doc:"JSON to send, or the members that the message must have"`
+	Any    bool   `yaml:"any" doc:"true: any message will do; for until alone"`
+	Close  int    `yaml:"close" doc:"the code that the peer must close with; for until alone"`
 }
 
 // UnmarshalYAML takes the short form, a text alone, too.
