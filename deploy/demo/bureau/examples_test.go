@@ -138,6 +138,41 @@ func TestExamplesOfTLS(t *testing.T) {
 	require.Equal(t, 3, ran)
 }
 
+// TestExamplesOfOtherKinds: each finds the bureau well, and what its service may
+// suffer from.
+func TestExamplesOfOtherKinds(t *testing.T) {
+	faults := map[string]struct {
+		fault bureau.Fault
+		class probes.Class
+	}{
+		"tcp":       {bureau.FaultError500, probes.ClassContent},
+		"dns":       {"", ""}, // the bureau runs no name server
+		"websocket": {bureau.FaultError500, probes.ClassStatus},
+	}
+	b := open(t)
+	e := env(t, b, sites[0])
+	ran := map[string]int{}
+	for _, p := range examples(t, b).Probes() {
+		f, ok := faults[p.Kind]
+		if !ok {
+			continue
+		}
+		ran[p.Kind]++
+		r := run(t, e, p)
+		require.Equal(t, probes.Up, r.Verdict, "%s: %+v", p.Key, r)
+		if f.fault == "" {
+			continue
+		}
+		_, err := b.Faults().Set(p.Key.Service, f.fault, "")
+		require.NoError(t, err)
+		r = run(t, e, p)
+		require.Equal(t, probes.Down, r.Verdict, "%s: %+v", p.Key, r)
+		require.Equal(t, f.class, r.Class, "%s: %+v", p.Key, r.Findings)
+		require.NoError(t, b.Faults().Clear(p.Key.Service))
+	}
+	require.Equal(t, map[string]int{"tcp": 1, "dns": 1, "websocket": 1}, ran)
+}
+
 // TestEveryServiceHasAnExample keeps the table of services and the examples together.
 func TestEveryServiceHasAnExample(t *testing.T) {
 	b := open(t)

@@ -86,6 +86,10 @@ func (b *Bureau) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, refusal(service), false)
 		return
 	}
+	if isSocket(r) {
+		b.socket(w, v)
+		return
+	}
 	write(w, service.serve(b, v), fault == FaultGBK)
 }
 
