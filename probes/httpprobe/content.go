@@ -20,9 +20,9 @@ import (
 // count, of a body max_body. A reply must have one of the sums; the finding of
 // one that has none says which it has.
 type content struct {
-	SHA256 sums     `yaml:"sha256" doc:"the SHA-256 of the content in hex, or several of which one must be met"`
-	Of     string   `yaml:"of" doc:"text (default): what a page shows, with white space made alike; or body: its bytes"`
-	Ignore []string `yaml:"ignore" doc:"regular expressions over the text: what they match may change, such as a date or a counter"`
+	SHA256 sums     `yaml:"sha256" doc:"the SHA-256 of the content in hex, or several of which one must be met" zh:"内容的 SHA-256（十六进制），可写多个，符合其一即可"`
+	Of     string   `yaml:"of" doc:"text (default): what a page shows, with white space made alike; or body: its bytes" zh:"text（默认）：页面显示的文字，空白归一；body：应答体的字节"`
+	Ignore []string `yaml:"ignore" doc:"regular expressions over the text: what they match may change, such as a date or a counter" zh:"正则表达式：匹配到的文字允许变化，如日期、访问量"`
 }
 
 // sums is one sum or a list.

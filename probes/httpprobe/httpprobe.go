@@ -22,7 +22,18 @@ var Kind = probes.Kind{
 	Decode: decode,
 	Fields: Fields,
 
-	Choices: map[string][]string{"pages.class": pagerules.OwnClassNames()},
+	Choices: map[string][]string{
+		"pages.class":                  pagerules.OwnClassNames(),
+		"protocol":                     {"auto", "http/1.1", "h2"},
+		"content.of":                   {"text", "body"},
+		"steps.content.of":             {"text", "body"},
+		"request.sign.algorithm":       algorithmNames,
+		"request.sign.encoding":        encodingNames,
+		"request.sign.timestamp":       stampNames,
+		"steps.request.sign.algorithm": algorithmNames,
+		"steps.request.sign.encoding":  encodingNames,
+		"steps.request.sign.timestamp": stampNames,
+	},
 }
 
 // prober is one probe's definition, decoded and checked.

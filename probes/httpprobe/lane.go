@@ -35,8 +35,8 @@ var usualLane = lane{net: "ip"}
 
 // node is a business node behind a load balancer.
 type node struct {
-	Name    string `yaml:"name" doc:"what people call the node; its address by default"`
-	Address string `yaml:"address" doc:"an IP address or a host, with a port where it differs"`
+	Name    string `yaml:"name" doc:"what people call the node; its address by default" zh:"节点的名称，默认为其地址"`
+	Address string `yaml:"address" doc:"an IP address or a host, with a port where it differs" zh:"IP 地址或主机名，端口不同时写上端口"`
 }
 
 // UnmarshalYAML takes the short form, an address alone, too.

@@ -13,11 +13,11 @@ import (
 // formPart is one part of a multipart body: a field, or a file whose content
 // stands in the definition.
 type formPart struct {
-	Name   string `yaml:"name" doc:"the field's name"`
-	Value  string `yaml:"value" doc:"its value, or the file's content as text"`
-	Base64 string `yaml:"base64" doc:"the file's content in base64, in place of value"`
-	File   string `yaml:"file" doc:"the file's name; makes the part a file"`
-	Type   string `yaml:"type" doc:"the part's Content-Type"`
+	Name   string `yaml:"name" doc:"the field's name" zh:"字段名"`
+	Value  string `yaml:"value" doc:"its value, or the file's content as text" zh:"字段值，或文本文件的内容"`
+	Base64 string `yaml:"base64" doc:"the file's content in base64, in place of value" zh:"文件内容的 base64，代替 value"`
+	File   string `yaml:"file" doc:"the file's name; makes the part a file" zh:"文件名，写了即作为文件上传"`
+	Type   string `yaml:"type" doc:"the part's Content-Type" zh:"该部分的 Content-Type"`
 }
 
 // piece is one part of a multipart body, checked.

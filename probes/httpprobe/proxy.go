@@ -21,9 +21,9 @@ import (
 
 // proxySettings name a proxy.
 type proxySettings struct {
-	URL      string `yaml:"url" doc:"http://host:port, https://host:port or socks5://host:port"`
-	User     string `yaml:"user" doc:"who asks, where the proxy wants to know"`
-	Password string `yaml:"password" doc:"the password, usually ${secret:NAME}"`
+	URL      string `yaml:"url" doc:"http://host:port, https://host:port or socks5://host:port" zh:"http://主机:端口、https://主机:端口 或 socks5://主机:端口"`
+	User     string `yaml:"user" doc:"who asks, where the proxy wants to know" zh:"代理的用户名"`
+	Password string `yaml:"password" doc:"the password, usually ${secret:NAME}" zh:"口令，一般写 ${secret:名称}"`
 }
 
 // UnmarshalYAML takes the short form, an address alone, too.

@@ -26,13 +26,13 @@ const (
 
 // saving says where in a reply a value stands.
 type saving struct {
-	JSON   string `yaml:"json" doc:"a path such as data.list[0].id, or RFC 9535 when it begins with $"`
-	Regexp string `yaml:"regexp" doc:"a regular expression over the body; its first group, or all of it"`
-	CSS    string `yaml:"css" doc:"a selector; the text of the first element, or its value or content"`
-	Attr   string `yaml:"attr" doc:"an attribute of the element that css finds, in place of its text"`
-	Header string `yaml:"header" doc:"a header's name"`
-	Cookie string `yaml:"cookie" doc:"a cookie's name"`
-	Show   bool   `yaml:"show" doc:"the value is no secret: results may show it"`
+	JSON   string `yaml:"json" doc:"a path such as data.list[0].id, or RFC 9535 when it begins with $" zh:"JSON 路径，如 data.list[0].id；以 $ 开头时按 RFC 9535"`
+	Regexp string `yaml:"regexp" doc:"a regular expression over the body; its first group, or all of it" zh:"对应答体的正则表达式，取第一个分组，没有分组取全部"`
+	CSS    string `yaml:"css" doc:"a selector; the text of the first element, or its value or content" zh:"CSS 选择器，取第一个元素的文字（input 取 value，meta 取 content）"`
+	Attr   string `yaml:"attr" doc:"an attribute of the element that css finds, in place of its text" zh:"取该元素的哪个属性，代替文字"`
+	Header string `yaml:"header" doc:"a header's name" zh:"应答头的名称"`
+	Cookie string `yaml:"cookie" doc:"a cookie's name" zh:"Cookie 的名称"`
+	Show   bool   `yaml:"show" doc:"the value is no secret: results may show it" zh:"取到的值不是秘密，结果中可以显示"`
 }
 
 // UnmarshalYAML takes the short form, a JSON path alone, too.

@@ -24,13 +24,13 @@ import (
 // signing says how a request is signed: the text that is signed is made of a
 // template whose names in braces stand for parts of the request.
 type signing struct {
-	Algorithm string            `yaml:"algorithm" doc:"hmac-sha256, hmac-sm3 (GB/T 32905), or the plain digests sha256 and sm3 of a text that holds {key}"`
-	Key       string            `yaml:"key" doc:"the key, usually ${secret:NAME}"`
-	Template  string            `yaml:"template" doc:"what is signed, of {method} {host} {path} {query} {sorted_query} {timestamp} {nonce} {body} {body_sha256} {body_sm3} {key}"`
-	Encoding  string            `yaml:"encoding" doc:"how the signature is written: hex (default), HEX or base64"`
-	Timestamp string            `yaml:"timestamp" doc:"how {timestamp} is written: s (seconds, default), ms, rfc3339, or compact (20060102150405, Beijing time)"`
-	Headers   map[string]string `yaml:"headers" doc:"headers that carry it, with {signature}, {timestamp} and {nonce}"`
-	Query     map[string]string `yaml:"query" doc:"parameters that carry it, with {signature}, {timestamp} and {nonce}"`
+	Algorithm string            `yaml:"algorithm" doc:"hmac-sha256, hmac-sm3 (GB/T 32905), or the plain digests sha256 and sm3 of a text that holds {key}" zh:"hmac-sha256、hmac-sm3（GB/T 32905），或直接取摘要的 sha256、sm3（文本中含 {key}）"`
+	Key       string            `yaml:"key" doc:"the key, usually ${secret:NAME}" zh:"密钥，一般写 ${secret:名称}"`
+	Template  string            `yaml:"template" doc:"what is signed, of {method} {host} {path} {query} {sorted_query} {timestamp} {nonce} {body} {body_sha256} {body_sm3} {key}" zh:"被签名的文本，可用 {method} {host} {path} {query} {sorted_query} {timestamp} {nonce} {body} {body_sha256} {body_sm3} {key}"`
+	Encoding  string            `yaml:"encoding" doc:"how the signature is written: hex (default), HEX or base64" zh:"签名的写法：hex（默认）、HEX 或 base64"`
+	Timestamp string            `yaml:"timestamp" doc:"how {timestamp} is written: s (seconds, default), ms, rfc3339, or compact (20060102150405, Beijing time)" zh:"{timestamp} 的写法：s（秒，默认）、ms、rfc3339 或 compact（20060102150405，北京时间）"`
+	Headers   map[string]string `yaml:"headers" doc:"headers that carry it, with {signature}, {timestamp} and {nonce}" zh:"放签名的请求头，可用 {signature}、{timestamp}、{nonce}"`
+	Query     map[string]string `yaml:"query" doc:"parameters that carry it, with {signature}, {timestamp} and {nonce}" zh:"放签名的查询参数，可用 {signature}、{timestamp}、{nonce}"`
 }
 
 // signer is signing, checked.
@@ -71,6 +71,13 @@ var stamps = map[string]func(time.Time) string{
 	"compact": func(t time.Time) string { return t.In(beijing).Format("20060102150405") },
 }
 
+// The names of these three, for messages and the JSON Schema.
+var (
+	algorithmNames = slices.Sorted(maps.Keys(algorithms))
+	encodingNames  = slices.Sorted(maps.Keys(encodings))
+	stampNames     = slices.Sorted(maps.Keys(stamps))
+)
+
 var (
 	placeholder = regexp.MustCompile(`\{([a-z][a-z0-9_]*)\}`)
 	signedParts = []string{"method", "host", "path", "query", "sorted_query", "timestamp", "nonce", "body", "body_sha256", "body_sm3", "key"}
@@ -85,7 +92,7 @@ func (c *checker) sign(key string, s *signing) *signer {
 	out := &signer{key: c.template(key+".key", s.Key), text: c.template(key+".template", s.Template)}
 	a, ok := algorithms[s.Algorithm]
 	if !ok {
-		c.mistake(key+".algorithm", "want one of %s, got %q", strings.Join(slices.Sorted(maps.Keys(algorithms)), ", "), s.Algorithm)
+		c.mistake(key+".algorithm", "want one of %s, got %q", strings.Join(algorithmNames, ", "), s.Algorithm)
 	}
 	out.hash, out.keyed = a.hash, a.keyed
 	if s.Key == "" && (out.keyed || strings.Contains(s.Template, "{key}")) {
