@@ -32,6 +32,10 @@ func TestLines(t *testing.T) {
 			[]string{"in:4: header Content-Length: "}, []string{"X: \"y\""}, []string{"Content-Length"},
 		},
 		{
+			"a header with two mistakes", "gatus", endpoint("headers: {'bad name': \"a\\nb\", X: y}", "conditions: ['[STATUS] == 200']"), "",
+			[]string{"in:4: header bad name: "}, []string{"X: \"y\""}, []string{"bad"},
+		},
+		{
 			"no condition on the status", "gatus", endpoint("conditions: ['[RESPONSE_TIME] < 1000']"), "",
 			[]string{"in:4: endpoint a without a condition on [STATUS]: "}, []string{"latency < 1s"}, nil,
 		},
