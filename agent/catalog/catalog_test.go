@@ -243,17 +243,26 @@ func TestStartsFromDiskWithoutACoordinator(t *testing.T) {
 	require.Equal(t, first.Commit, <-again.used)
 	require.Equal(t, first.Digest, again.Current().Revision.Digest)
 	require.NoFileExists(t, filepath.Join(dir, ".catalog-1"))
+}
 
-	// It does not go back either: what it holds outranks what it hears.
-	old, body := revision(t, 3, "old")
-	live := newCoordinator(t)
-	live.serve(old.Digest, body)
-	again.stop()
-	third := start(t, dir, live.URL)
-	third.newest.Set(old)
-	third.stop()
-	require.Equal(t, uint64(7), third.seq())
-	require.Empty(t, live.requests())
+// TestWhatIsOnDiskOutranksOlderNews: a fleet that was away tells of the past.
+func TestWhatIsOnDiskOutranksOlderNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		held, body := revision(t, 7, "held")
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "catalog.bundle"), append([]byte(held.Digest+"\n"), body...), 0o600))
+		old, body := revision(t, 3, "old")
+		var asked atomic.Int64
+		a := startWith(t, dir, trip(func(*http.Request) (*http.Response, error) {
+			asked.Add(1)
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))}, nil
+		}), "http://coordinator.test")
+		a.newest.Set(old)
+		time.Sleep(time.Minute)
+		a.stop()
+		require.Equal(t, uint64(7), a.seq())
+		require.Zero(t, asked.Load())
+	})
 }
 
 func TestDamagedCacheIsSaidAndFetchedAnew(t *testing.T) {
