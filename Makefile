@@ -26,10 +26,11 @@ test: setup ## runs every test with the race detector, the end-to-end test last
 e2e: build ## starts the real programs against the demo bureau and asserts on what they say
 	@$(GO) test -count=1 -timeout 15m ./deploy/e2e/...
 
-bench: setup ## runs the benchmarks, and compares the cost of a probe with others'
+bench: setup ## compares the cost of a probe with others', measures the schedule, runs the benchmarks
 	@scripts/setup prometheus-blackbox-exporter taskset
 	@$(GO) build -trimpath -o $(BIN)/ ./deploy/bench
 	@$(BIN)/bench cost
+	@$(BIN)/bench schedule
 	@$(GO) test -run '^$$' -bench . -benchmem ./...
 
 lint: ## vet, formatting and staticcheck; golangci-lint where it is installed

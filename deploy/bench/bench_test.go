@@ -47,6 +47,21 @@ func TestCostMeasuresEveryProber(t *testing.T) {
 	}
 }
 
+// A loaded machine may miss slots, so what is held here is that they are counted.
+func TestScheduleCountsSlots(t *testing.T) {
+	for _, noop := range []bool{true, false} {
+		var out bytes.Buffer
+		got, err := measureSchedule(t.Context(), scheduleOptions{probes: 20, seconds: 1, noop: noop, out: &out})
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, got.Due, 2) // those of one second alone are three
+		require.Positive(t, got.Ran)
+		require.LessOrEqual(t, got.Ran, got.Due)
+		require.Len(t, got.Started, 4)
+		require.Positive(t, got.Heap)
+		require.Contains(t, out.String(), "slots due")
+	}
+}
+
 func TestTheKernelsAccountIsOfTheProcess(t *testing.T) {
 	used, err := charge(os.Getpid(), func() error {
 		for from := time.Now(); time.Since(from) < 20*time.Millisecond; {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 )
 
@@ -48,4 +49,14 @@ func field(path, name string) string {
 		}
 	}
 	return "?"
+}
+
+// resident is this process's memory in the kernel's account (VmRSS), in bytes.
+func resident() int64 {
+	kb, _, _ := strings.Cut(field("/proc/self/status", "VmRSS"), " ")
+	n, err := strconv.ParseInt(kb, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
 }

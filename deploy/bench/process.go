@@ -38,20 +38,26 @@ type order struct {
 	Dir     string `json:"dir,omitempty"`
 	Path    string `json:"path,omitempty"`
 	HTTP2   bool   `json:"http2,omitempty"`
+
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 type reply struct {
 	Error string            `json:"error,omitempty"`
 	Count int               `json:"count,omitempty"`
 	Addr  map[string]string `json:"addr,omitempty"`
+
+	Memory *memory   `json:"memory,omitempty"`
+	Times  *lateness `json:"times,omitempty"`
 }
 
 var roles = map[string]func(ctx context.Context, first order) (part, reply, error){
-	"target": newTarget,
-	"ingest": newReceiver,
-	"bare":   newBare,
-	"gengfu": newGengfu,
-	"driver": newDriver,
+	"target":   newTarget,
+	"ingest":   newReceiver,
+	"bare":     newBare,
+	"gengfu":   newGengfu,
+	"driver":   newDriver,
+	"schedule": newBusy,
 }
 
 // play is a child process's life. It ends with its standard input, so that no
