@@ -6,6 +6,7 @@ var phases = map[string]pair{
 	"dns":        {"域名解析", "dns"},
 	"connect":    {"建立连接", "connect"},
 	"tls":        {"加密握手", "tls"},
+	"echo":       {"一次往返", "echo"},
 	"request":    {"发送请求", "request"},
 	"first_byte": {"等待首字节", "first byte"},
 	"body":       {"接收内容", "body"},
