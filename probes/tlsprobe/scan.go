@@ -31,7 +31,7 @@ var hopeless = []uint16{
 }
 
 // accepts makes one further handshake a version, and one with broken suites
-// alone: five at most. What it cannot find out it leaves out.
+// alone: four at most. What it cannot find out it leaves out.
 func (r *run) accepts(ctx context.Context) error {
 	r.extra.asked = true
 	for _, v := range []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13} {
