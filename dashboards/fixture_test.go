@@ -409,6 +409,10 @@ func (f *fixture) richRuns() {
 		Verdict: probes.Up, Status: 200, URL: run.Result.URL, IP: "10.8.2.13", Title: "社会保险个人权益记录查询", Steps: 5, Passed: 5, TLSUntil: run.Result.TLSUntil,
 		Timings:  probes.Timings{DNS: 5 * time.Millisecond, Connect: 10 * time.Millisecond, TLS: 35 * time.Millisecond, FirstByte: 118 * time.Millisecond, Body: 44 * time.Millisecond, Total: 1460 * time.Millisecond},
 		Evidence: []probes.Evidence{{Kind: "screenshot", MIME: "image/jpeg", SHA256: digest("goodshot"), Size: 51200}},
+		Parts: []probes.Part{
+			{Name: "一号", Verdict: probes.Up, IP: "10.8.2.13", Status: 200, Took: 1460 * time.Millisecond},
+			{Name: "二号", Verdict: probes.Down, Class: probes.ClassConnect, Took: 3 * time.Millisecond},
+		},
 	}
 	slot := availability.Slot{Key: key, Start: run.Slot, Every: run.Every, Rule: availability.Rule{Count: 2, Quorum: 2}, Verdict: probes.Down, Class: probes.ClassMaintenancePage, Reason: availability.ReasonAgreed, Votes: f.services["shebao-quanyi"].Row.State.Vantages}
 	f.runs[run.TraceID] = view.Run{Run: run, Service: "社会保险个人权益记录查询", Spans: spans(true), LastGood: good.TraceID, Slot: &slot}

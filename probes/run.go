@@ -48,6 +48,7 @@ type Result struct {
 	Title    string             `json:"title"`              // the page's title, at most 200 bytes
 	Measures map[string]float64 `json:"measures"`           // further numbers by name: lcp_ms, fcp_ms, script_errors, bytes…
 	Evidence []Evidence         `json:"evidence"`           // pictures and excerpts
+	Parts    []Part             `json:"parts,omitempty"`    // of a run that looked at several nodes, or over both families: each by itself
 }
 
 // Finding is one thing that was wrong, as data: package wording makes the sentence.
@@ -57,6 +58,17 @@ type Finding struct {
 	Phrase Phrase `json:"phrase"` // what was wrong; empty where Want and Got say it
 	Want   string `json:"want"`   // what was expected or asked, at most 300 bytes, redacted
 	Got    string `json:"got"`    // what was there instead, at most 300 bytes, redacted
+}
+
+// Part is one of several places that a run looked at: a business node, or one of
+// the two families of addresses.
+type Part struct {
+	Name    string        `json:"name"` // the node's name or address; "IPv4", "IPv6"
+	Verdict Verdict       `json:"verdict"`
+	Class   Class         `json:"class"`
+	IP      string        `json:"ip"`     // the address spoken to
+	Status  int           `json:"status"` // HTTP status; 0 when none came
+	Took    time.Duration `json:"took"`   // what a user waited
 }
 
 // Check is one expectation with its outcome.

@@ -66,6 +66,10 @@ func (c *cleaner) result(res probes.Result) probes.Result {
 		res.Checks[i].Expr, res.Checks[i].Saw = c.text(res.Checks[i].Expr), c.text(res.Checks[i].Saw)
 	}
 	res.URL, res.Title, res.IP = c.text(withoutUser(res.URL)), c.text(res.Title), c.text(res.IP)
+	for i := range res.Parts {
+		p := &res.Parts[i]
+		p.Name, p.IP = c.text(p.Name), c.text(p.IP)
+	}
 	for name, v := range res.Measures {
 		if clean := c.text(name); clean != name {
 			delete(res.Measures, name)

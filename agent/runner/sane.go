@@ -15,6 +15,7 @@ import (
 const (
 	maxFindings = 50
 	maxChecks   = 200
+	maxParts    = 64
 	maxMeasures = 100
 	maxEvidence = 8
 	maxPiece    = 4 << 20 // bytes of one piece of evidence
@@ -41,6 +42,10 @@ func clipped(res probes.Result) probes.Result {
 	res.Class = probes.Class(clip(string(res.Class)))
 	res.URL, res.Title, res.IP = clip(res.URL), clip(res.Title), clip(res.IP)
 	res.Measures = measures(res.Measures)
+	res.Parts = slices.Clone(res.Parts[:min(len(res.Parts), maxParts)])
+	for i := range res.Parts {
+		res.Parts[i].Name, res.Parts[i].IP = clip(res.Parts[i].Name), clip(res.Parts[i].IP)
+	}
 	res.Evidence = slices.Clone(res.Evidence)
 	return res
 }
@@ -67,6 +72,13 @@ func sane(res probes.Result) probes.Result {
 		}
 		f.Step = bounded(f.Step, maxName)
 		f.Want, f.Got = probes.Excerpt(f.Want), probes.Excerpt(f.Got)
+	}
+	for i := range res.Parts {
+		p := &res.Parts[i]
+		p.Name, p.IP, p.Took = bounded(p.Name, maxName), bounded(p.IP, maxName), max(0, p.Took)
+		if !p.Class.Known() {
+			p.Class = probes.ClassNone
+		}
 	}
 	for i := range res.Checks {
 		c := &res.Checks[i]

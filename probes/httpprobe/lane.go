@@ -101,7 +101,7 @@ func (c *checker) family(ip any) []lane {
 	case "6":
 		return []lane{{net: "ip6"}}
 	case "both":
-		return []lane{{span: "ipv4", name: "ipv4", net: "ip4"}, {span: "ipv6", name: "ipv6", net: "ip6"}}
+		return []lane{{span: "ipv4", name: "IPv4", net: "ip4"}, {span: "ipv6", name: "IPv6", net: "ip6"}}
 	}
 	c.mistake("ip", "want any, 4, 6 or both, got %v", ip)
 	return []lane{usualLane}
@@ -230,15 +230,14 @@ func (p *prober) row(out *probes.Result, r ran) {
 	if t := r.result.TLSUntil; !t.IsZero() && (out.TLSUntil.IsZero() || t.Before(out.TLSUntil)) {
 		out.TLSUntil = t // the one that ends first
 	}
-	name := r.lane.name
-	out.Measures[name+".latency_ms"] = float64(r.result.Timings.Total.Microseconds()) / 1000
-	out.Measures[name+".status"] = float64(r.result.Status)
-	failed := 0.0
+	out.Parts = append(out.Parts, probes.Part{
+		Name: r.lane.name, Verdict: r.result.Verdict, Class: r.result.Class,
+		IP: r.result.IP, Status: r.result.Status, Took: r.result.Timings.Total,
+	})
+	out.Measures[r.lane.name+".latency_ms"] = float64(r.result.Timings.Total.Microseconds()) / 1000
 	if over(r.result) {
-		failed = 1
+		out.Measures["failed_parts"]++
 	}
-	out.Measures[name+".failed"] = failed
-	out.Measures["failed"] += failed
 }
 
 // rank orders verdicts, the worst highest.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,12 +69,13 @@ func TestNodes(t *testing.T) {
 			r, rec := probe(t, fmt.Sprintf("request: http://balanced.example.test/a\nnodes: [%s]\nexpect: ['status == 200']", strings.Join(nodes, ", ")))
 			require.Equal(t, tt.verdict, r.Verdict, "%+v", r.Findings)
 			require.Equal(t, tt.class, r.Class)
-			require.InDelta(t, tt.failed, r.Measures["failed"], 0)
+			require.InDelta(t, tt.failed, r.Measures["failed_parts"], 0)
 			require.Len(t, r.Findings, max(len(tt.says), len(r.Findings)))
 			for i, want := range tt.says {
 				require.Contains(t, sentenceAt(r, i), want)
 			}
 			require.Len(t, r.Checks, len(tt.nodes))
+			require.Len(t, r.Parts, len(tt.nodes))
 			require.Equal(t, len(tt.nodes), r.Steps)
 			require.Equal(t, len(tt.nodes)-int(tt.failed), r.Passed)
 			spans := 0
@@ -81,9 +83,13 @@ func TestNodes(t *testing.T) {
 				if name, ok := strings.CutPrefix(s.Name, "node "); ok {
 					spans++
 					require.Equal(t, "127.0.0.1", s.Attrs["network.peer.address"])
-					require.Equal(t, r.Measures[name+".failed"] == 1, s.Err != nil, name)
+					part := r.Parts[slices.IndexFunc(r.Parts, func(p probes.Part) bool { return p.Name == name })]
+					require.Equal(t, part.Verdict == probes.Down || part.Verdict == probes.Unknown, s.Err != nil, name)
+					require.Equal(t, part.Verdict.String(), s.Attrs["gengfu.verdict"])
+					require.Equal(t, s.Attrs["http.response.status_code"], part.Status)
+					require.Equal(t, "127.0.0.1", part.IP)
+					require.Positive(t, part.Took)
 					require.Positive(t, r.Measures[name+".latency_ms"])
-					require.InDelta(t, s.Attrs["http.response.status_code"], r.Measures[name+".status"], 0)
 				}
 			}
 			require.Equal(t, len(tt.nodes), spans)
@@ -146,7 +152,7 @@ func TestManyNodesAreAllAskedAlthoughSomeHang(t *testing.T) {
 	r, _ := probe(t, fmt.Sprintf("request: http://balanced.example.test/\nnodes: [%s]", strings.Join(nodes, ", ")), within(t, 15*time.Second))
 	require.Equal(t, probes.Degraded, r.Verdict, "%+v", r.Findings)
 	require.Equal(t, probes.ClassTimeout, r.Class)
-	require.InDelta(t, 4, r.Measures["failed"], 0)
+	require.InDelta(t, 4, r.Measures["failed_parts"], 0)
 }
 
 func TestAPanicInALaneIsTheRuns(t *testing.T) {

@@ -215,6 +215,7 @@ func decodeRun(root *tracepb.Span) (probes.Run, error) {
 			Findings: d.findings(),
 			Checks:   d.checks(),
 			Evidence: d.evidence(),
+			Parts:    d.parts(),
 		},
 	}
 	verdict, err := probes.ParseVerdict(d.need(keyVerdict))
@@ -280,6 +281,11 @@ func check(run probes.Run, now time.Time) error {
 func knownClasses(r probes.Result) error {
 	if !r.Class.Known() {
 		return fmt.Errorf("%s: %q is not a failure class", keyClass, probes.Excerpt(string(r.Class)))
+	}
+	for _, p := range r.Parts {
+		if !p.Class.Known() {
+			return fmt.Errorf("%s: %q is not a failure class", keyParts, probes.Excerpt(string(p.Class)))
+		}
 	}
 	for _, f := range r.Findings {
 		if !f.Class.Known() {

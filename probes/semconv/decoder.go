@@ -153,6 +153,18 @@ func (d *decoder) checks() []probes.Check {
 	return checks
 }
 
+func (d *decoder) parts() []probes.Part {
+	var parts []probes.Part
+	for p := range items[partJSON](d, keyParts, maxParts) {
+		d.within(keyParts, p.Name, p.IP)
+		if p.Took < 0 || p.Status < 0 {
+			d.fail(keyParts, "want a time and a status that are not negative, got %d and %d", p.Took, p.Status)
+		}
+		parts = append(parts, probes.Part(p))
+	}
+	return parts
+}
+
 func (d *decoder) evidence() []probes.Evidence {
 	var evidence []probes.Evidence
 	for e := range items[evidenceJSON](d, keyEvidence, maxEvidence) {

@@ -31,6 +31,14 @@ type (
 		OK   bool   `json:"ok"`
 		Saw  string `json:"saw,omitempty"`
 	}
+	partJSON struct {
+		Name    string         `json:"name"`
+		Verdict probes.Verdict `json:"verdict"`
+		Class   probes.Class   `json:"class,omitempty"`
+		IP      string         `json:"ip,omitempty"`
+		Status  int            `json:"status,omitempty"`
+		Took    time.Duration  `json:"took_ns"`
+	}
 	evidenceJSON struct {
 		Kind   string `json:"kind"`
 		MIME   string `json:"mime"`
@@ -80,6 +88,7 @@ func RootAttributes(run probes.Run) []attribute.KeyValue {
 	e.findings(r.Findings)
 	e.checks(r.Checks)
 	e.evidence(r.Evidence)
+	e.parts(r.Parts)
 
 	e.attrs = append(e.attrs, otelconv.UserAgentSyntheticTypeTest)
 	e.text(keyCase, run.Key.String(), 2*maxID+1)
@@ -205,6 +214,16 @@ func (e *encoder) checks(checks []probes.Check) {
 		}))
 	}
 	e.list(keyChecks, items)
+}
+
+func (e *encoder) parts(parts []probes.Part) {
+	var items []string
+	for _, p := range bounded(e, parts, maxParts) {
+		items = append(items, e.item(partJSON{
+			Name: e.clip(p.Name, maxPart), Verdict: p.Verdict, Class: p.Class, IP: e.clip(p.IP, maxID), Status: p.Status, Took: p.Took,
+		}))
+	}
+	e.list(keyParts, items)
 }
 
 // evidence leaves out what has no address: nothing could fetch it.

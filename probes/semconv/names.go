@@ -40,6 +40,7 @@ const (
 	keyTook     = "gengfu.took_ns"
 	keyLate     = "gengfu.late_ns"
 	keyFindings = "gengfu.findings" // one JSON object each
+	keyParts    = "gengfu.parts"    // one JSON object each
 	keyChecks   = "gengfu.checks"   // one JSON object each
 	keyEvidence = "gengfu.evidence" // one JSON object each
 	keySteps    = "gengfu.steps"
@@ -97,6 +98,7 @@ const (
 	maxLabel    = 256
 	maxMeasures = 200
 	maxFindings = 50
+	maxParts    = 64
 	maxChecks   = 100
 	maxEvidence = 16
 	maxItem     = 64 << 10 // one JSON object, escapes included

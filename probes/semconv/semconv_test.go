@@ -41,6 +41,7 @@ func sample() probes.Run {
 			Status:   200, URL: "https://h5.rsj.example.test/shebao/quanyi", IP: "192.0.2.7",
 			TLSUntil: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), Steps: 5, Passed: 1, Title: "系统维护中",
 			Measures: map[string]float64{"lcp_ms": 812.5, "bytes": 123456},
+			Parts:    []probes.Part{{Name: "二号", Verdict: probes.Down, Class: probes.ClassStatus, IP: "192.0.2.8", Status: 502, Took: 15}, {Name: "一号", Verdict: probes.Up}},
 			Evidence: []probes.Evidence{{Kind: "screenshot", MIME: "image/jpeg", SHA256: digest("x"), Size: 1}},
 		},
 	}
@@ -221,6 +222,9 @@ func genRun(t *rapid.T) probes.Run {
 			Checks: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) probes.Check {
 				return probes.Check{Expr: odd(1024).Draw(t, "expr"), Warn: rapid.Bool().Draw(t, "warn"), OK: rapid.Bool().Draw(t, "ok"), Saw: odd(1024).Draw(t, "saw")}
 			}), 0, 4).Draw(t, "checks"),
+			Parts: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) probes.Part {
+				return probes.Part{Name: odd(1024).Draw(t, "name"), Verdict: rapid.SampledFrom(probes.Verdicts()).Draw(t, "part"), Class: class.Draw(t, "class"), IP: odd(128).Draw(t, "ip"), Status: rapid.IntRange(0, 999).Draw(t, "status"), Took: length.Draw(t, "took")}
+			}), 0, 4).Draw(t, "parts"),
 			Evidence: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) probes.Evidence {
 				return probes.Evidence{Kind: odd(100).Draw(t, "kind"), MIME: odd(100).Draw(t, "mime"), SHA256: digest(odd(9).Draw(t, "of")), Size: rapid.IntMin(0).Draw(t, "size")}
 			}), 0, 3).Draw(t, "evidence"),
@@ -249,6 +253,9 @@ func bare(run probes.Run) probes.Run {
 	}
 	if len(r.Evidence) == 0 {
 		r.Evidence = nil
+	}
+	if len(r.Parts) == 0 {
+		r.Parts = nil
 	}
 	return run
 }

@@ -65,7 +65,7 @@ func (t *tree) add(span *tracepb.Span) {
 		case keyFindings:
 			s.Finding = firstFinding(kv.GetValue())
 			continue
-		case keyChecks, keyEvidence:
+		case keyChecks, keyEvidence, keyParts:
 			continue
 		case keyPhrase:
 			s.Finding.Phrase = probes.Phrase(kv.GetValue().GetStringValue())
