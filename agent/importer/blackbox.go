@@ -280,7 +280,8 @@ func (m *boxModule) protocol() {
 			other = true
 		}
 	}
-	want, at, what := "", m.at, m.what("valid_http_versions")
+	want, what := "", m.what("valid_http_versions")
+	var at place
 	switch {
 	case other:
 		m.left(m.place(v), what, "HTTP/1.1 and HTTP/2 are understood")

@@ -127,7 +127,7 @@ func (r redacted) Unwrap() error { return r.of }
 func (c *cleaner) attrs(attrs []probes.Attr) []probes.Attr {
 	own := false
 	for i, a := range attrs {
-		value := a.Value
+		var value any
 		switch v := a.Value.(type) {
 		case string:
 			clean := c.text(v)

@@ -87,7 +87,7 @@ func TestARunIsOneTrace(t *testing.T) {
 		require.Equal(t, "00-"+tr.ID()+"-", tr.Traceparent(ctx)[:36])
 		return boom
 	}))
-	require.NotEqual(t, tr.Traceparent(ctx), "")
+	require.NotEmpty(t, tr.Traceparent(ctx))
 	// What belongs to the run is not a kind's to set.
 	tr.Annotate(ctx, probes.Attr{Key: "gengfu.title", Value: "x"}, probes.Attr{Key: "http.response.status_code", Value: "x"}, probes.Attr{Key: "server.port", Value: 443})
 

@@ -68,7 +68,8 @@ func TestSecondWarnings(t *testing.T) {
 	agent := cluster.Member{Name: "b", Meta: cluster.Meta{Role: "agent"}}
 	require.Empty(t, secondWarnings([]cluster.Member{self, agent}))
 	got := secondWarnings([]cluster.Member{
-		{Name: "d", Addr: "192.0.2.4:7946", Meta: cluster.Meta{Role: "coordinator"}}, self, agent,
+		{Name: "d", Addr: "192.0.2.4:7946", Meta: cluster.Meta{Role: "coordinator"}},
+		self, agent,
 		{Name: "c", Addr: "192.0.2.3:7946", Meta: cluster.Meta{Role: "coordinator"}},
 	})
 	require.Len(t, got, 1)

@@ -92,7 +92,7 @@ func TestMistakes(t *testing.T) {
 
 func TestStepNamesAreBounded(t *testing.T) {
 	p := probetest.Decode(t, Kind, "steps:\n  - open: http://a.test/\n  - see: "+strings.Repeat("长", 300)).(*prober)
-	require.Equal(t, maxName, len([]rune(p.steps[1].name)))
+	require.Len(t, []rune(p.steps[1].name), maxName)
 }
 
 func TestDevices(t *testing.T) {

@@ -2,7 +2,6 @@ package expect_test
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -151,7 +150,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(tt.src, func(t *testing.T) {
 			_, err := expect.Compile(tt.src, fields)
 			var at *expect.SyntaxError
-			require.Truef(t, errors.As(err, &at), "want a *SyntaxError, got %v", err)
+			require.ErrorAs(t, err, &at)
 			require.Contains(t, at.Text, tt.text)
 			require.Equal(t, tt.column, at.Column, at.Text)
 		})

@@ -81,8 +81,10 @@ func certsOnly(t testing.TB, list ...entity) []byte {
 		Certificates asn1.RawValue
 		Signers      asn1.RawValue
 	}{
-		1, set, struct{ Type asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
-		asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: raw}, set,
+		1, set,
+		struct{ Type asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
+		asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: raw},
+		set,
 	})
 	require.NoError(t, err)
 	message, err := asn1.Marshal(struct {
