@@ -107,7 +107,7 @@ func (h *hop) overH1(ctx context.Context, l link) (location string, err error) {
 	h.record(ctx, "request", start, wrote, nil)
 	var resp *http.Response
 	if err == nil {
-		resp, err = h.head(w)
+		resp, err = h.head(w) //nolint:bodyclose // closing would read what is left of it; the connection is closed
 	}
 	if err != nil {
 		first = time.Now()
@@ -115,8 +115,6 @@ func (h *hop) overH1(ctx context.Context, l link) (location string, err error) {
 		h.record(ctx, "first_byte", wrote, first, err)
 		return "", h.fail(ctx, "first_byte", wrote, err)
 	}
-	// The body is not closed: that would read what is left, without a bound. The
-	// connection is, and there is nothing else to free.
 	h.time.FirstByte += first.Sub(wrote)
 	h.record(ctx, "first_byte", wrote, first, nil, probes.Attr{Key: "http.response.status_code", Value: resp.StatusCode})
 	if to := h.took(ctx, resp); to != "" {

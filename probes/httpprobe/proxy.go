@@ -152,7 +152,7 @@ func (h *hop) tunnel(ctx context.Context, l *link, target string) error {
 		return h.unwell(ctx, err)
 	}
 	r := bufio.NewReader(&limited{l.Conn, maxHead})
-	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // a tunnel has none, and a refusal's ends with the connection
 	switch {
 	case err != nil && ctx.Err() == nil && !probes.Waited(err):
 		return h.unwell(ctx, err)

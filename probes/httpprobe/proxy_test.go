@@ -107,8 +107,7 @@ func viaNames(t *testing.T) option {
 func TestHTTPProxy(t *testing.T) {
 	ca := newAuthority(t)
 	plain := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		require.Empty(t, r.Header.Get("Proxy-Authorization"))
-		send(200, "text/plain", r.Header.Get("Via"))(w, r)
+		send(200, "text/plain", r.Header.Get("Via")+r.Header.Get("Proxy-Authorization"))(w, r)
 	})
 	secure := serveTLS(t, ca.issue(t, host, time.Now().Add(20*time.Hour)), true, send(200, utf8HTML, hall))
 	own := ca.issue(t, "proxy.example.test", time.Now().Add(20*time.Hour))

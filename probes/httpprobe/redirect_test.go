@@ -65,8 +65,7 @@ func TestALoginThatNobodyAskedFor(t *testing.T) {
 }
 
 func TestRedirectFailures(t *testing.T) {
-	var url string
-	url = serve(t, func(w http.ResponseWriter, r *http.Request) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/loop":
 			http.Redirect(w, r, "/loop2", http.StatusFound)

@@ -1,7 +1,6 @@
 package httpprobe_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -83,7 +82,8 @@ func TestMistakes(t *testing.T) {
 		{"value as a host", "steps: [{request: http://a.test/, save: {h: a}}, {request: \"http://${h}/\"}]", []string{`10:64: steps[1].request.url: want a saved value as an address or behind the host`}},
 		{"nowhere to save from", "steps: [{request: http://a.test/, save: {A: x, a: {}, b: {json: x, css: y}, c: {regexp: \"(\"}, d: {css: \"[\"}, e: {json: $.}, f: {header: x, attr: y}, g: {json: a..b}}}]", []string{
 			`10:49: steps[0].save.A: want a name of lower-case`, `10:55: steps[0].save.a: want one of json, regexp`, `10:62: steps[0].save.b: want one of json, regexp, css, header and cookie, got 2`,
-			`10:93: steps[0].save.c.regexp: want a regular expression`, `10:108: steps[0].save.d.css: want a selector`, `10:117: steps[0].save.e: want a JSON path`, `10:150: steps[0].save.f.attr: want css`, `10:157: steps[0].save.g: want a path`}},
+			`10:93: steps[0].save.c.regexp: want a regular expression`, `10:108: steps[0].save.d.css: want a selector`, `10:117: steps[0].save.e: want a JSON path`, `10:150: steps[0].save.f.attr: want css`, `10:157: steps[0].save.g: want a path`,
+		}},
 		{"two credentials", "request: {url: http://a.test/, basic: {user: u}, bearer: \"a\\nb\", cookies: {\"a b\": \"c;d\"}}", []string{`10:14: request: want either basic or bearer`, `10:62: request.bearer: want a token on one line`, `10:87: request.cookies.a b: want a cookie's name`, `10:87: request.cookies.a b: want a cookie's value`}},
 		{"parts", "request:\n  url: http://a.test/\n  type: x\n  multipart:\n    - value: a\n    - {name: a, value: b, base64: \"!\"}\n    - {name: a, file: b, type: c d}", []string{`12:13: request.type: want the media type of body`, `14:11: request.multipart[0]: want the field's name`, `15:11: request.multipart[1]: want one of value and base64`, `15:39: request.multipart[1].base64: want base64`, `16:36: request.multipart[2].type: want a media type`}},
 		{"nodes", "request: http://a.test/\nnodes: [\"10.0.0.1:99999\", \"http://a\", \"a b\", 10.0.0.2, 10.0.0.2]\nip: both", []string{`11:13: nodes[0]: want a port`, `11:31: nodes[1]: want an address`, `11:43: nodes[2]: want an address`, `11:60: nodes[4]: want a name of its own`, `12:9: ip: want 4 or 6 beside nodes`}},
@@ -101,7 +101,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := compile(tt.keys)
 			var mistakes definition.Mistakes
-			require.True(t, errors.As(err, &mistakes), "%v", err)
+			require.ErrorAs(t, err, &mistakes)
 			require.Len(t, mistakes, len(tt.want), "%v", err)
 			for i, want := range tt.want {
 				require.Truef(t, strings.HasPrefix(mistakes[i].Error(), "services/hall.yaml:"+want), "want %s, got %s", want, mistakes[i])

@@ -50,11 +50,14 @@ func TestSignedRequests(t *testing.T) {
 		check func(r *http.Request, body string) string
 		got   func(r *http.Request) string
 	}{
-		{"hmac-sha256", `{algorithm: hmac-sha256, key: "${secret:TOKEN}", template: "{method}\n{host}\n{path}\n{query}\n{timestamp}\n{nonce}\n{body}", headers: {X-Sign: "{signature}", X-Time: "{timestamp}", X-Nonce: "{nonce}"}}`,
+		{
+			"hmac-sha256", `{algorithm: hmac-sha256, key: "${secret:TOKEN}", template: "{method}\n{host}\n{path}\n{query}\n{timestamp}\n{nonce}\n{body}", headers: {X-Sign: "{signature}", X-Time: "{timestamp}", X-Nonce: "{nonce}"}}`,
 			func(r *http.Request, body string) string {
 				return hex.EncodeToString(hmacOf(strings.Join([]string{"POST", r.Host, "/%E6%9F%A5/a", "b=2&a=1", r.Header.Get("X-Time"), r.Header.Get("X-Nonce"), body}, "\n")))
-			}, func(r *http.Request) string { return r.Header.Get("X-Sign") }},
-		{"hmac-sm3", `{algorithm: hmac-sm3, key: "${secret:TOKEN}", encoding: base64, timestamp: ms, template: "{sorted_query}&t={timestamp}&b={body_sm3}", headers: {Authorization: "SM3 {timestamp}:{signature}"}}`,
+			}, func(r *http.Request) string { return r.Header.Get("X-Sign") },
+		},
+		{
+			"hmac-sm3", `{algorithm: hmac-sm3, key: "${secret:TOKEN}", encoding: base64, timestamp: ms, template: "{sorted_query}&t={timestamp}&b={body_sm3}", headers: {Authorization: "SM3 {timestamp}:{signature}"}}`,
 			func(r *http.Request, body string) string {
 				at, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "SM3 "), ":")
 				require.Len(t, at, 13)
@@ -62,18 +65,23 @@ func TestSignedRequests(t *testing.T) {
 			}, func(r *http.Request) string {
 				_, sign, _ := strings.Cut(r.Header.Get("Authorization"), ":")
 				return sign
-			}},
-		{"sm3", `{algorithm: sm3, key: "${secret:TOKEN}", encoding: HEX, timestamp: compact, template: "app01{timestamp}{key}", query: {sign: "{signature}", ts: "{timestamp}"}}`,
+			},
+		},
+		{
+			"sm3", `{algorithm: sm3, key: "${secret:TOKEN}", encoding: HEX, timestamp: compact, template: "app01{timestamp}{key}", query: {sign: "{signature}", ts: "{timestamp}"}}`,
 			func(r *http.Request, _ string) string {
 				at, err := time.ParseInLocation("20060102150405", r.URL.Query().Get("ts"), time.FixedZone("", 8*3600))
 				require.NoError(t, err)
 				require.WithinDuration(t, time.Now(), at, time.Hour)
 				return strings.ToUpper(hex.EncodeToString(plainSM3("app01" + r.URL.Query().Get("ts") + key)))
-			}, func(r *http.Request) string { return r.URL.Query().Get("sign") }},
-		{"sha256", `{algorithm: sha256, template: "${secret:TOKEN}{body_sha256}{timestamp}", timestamp: rfc3339, headers: {X-Sign: "{signature}", X-Time: "{timestamp}"}}`,
+			}, func(r *http.Request) string { return r.URL.Query().Get("sign") },
+		},
+		{
+			"sha256", `{algorithm: sha256, template: "${secret:TOKEN}{body_sha256}{timestamp}", timestamp: rfc3339, headers: {X-Sign: "{signature}", X-Time: "{timestamp}"}}`,
 			func(r *http.Request, body string) string {
 				return hex.EncodeToString(plainSHA(key + hex.EncodeToString(plainSHA(body)) + r.Header.Get("X-Time")))
-			}, func(r *http.Request) string { return r.Header.Get("X-Sign") }},
+			}, func(r *http.Request) string { return r.Header.Get("X-Sign") },
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			seen := ""

@@ -188,7 +188,7 @@ func TestHandshakeFailures(t *testing.T) {
 		require.Equal(t, "与 "+host+" 加密握手失败（remote error: tls: handshake failure）", sentence(r))
 	})
 	t.Run("silence", func(t *testing.T) {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer l.Close()
 		_, p, err := net.SplitHostPort(l.Addr().String())
