@@ -120,7 +120,7 @@ var messages = map[string]pair{
 	"run.cert.days": {"剩余 %d 天", "%d days left"}, "run.vantage": {"监测点", "Vantage"}, "run.labels": {"探针标签", "Labels"}, "run.trigger": {"起因", "Trigger"},
 	"run.kind": {"方式", "Kind"}, "run.revision": {"定义版本", "Definition"}, "run.trace": {"追踪编号", "Trace"}, "run.measures": {"测量值", "Measures"}, "run.parts": {"分别看到的", "Each by itself"},
 	"run.votes": {"同一时隙各监测点", "All vantages of this slot"}, "run.verdict": {"判定", "Verdict"}, "run.what": {"说明", "What was seen"}, "run.look": {"查看拨测", "Look at the run"},
-	"span.root": {"整次拨测", "the whole run"}, "span.dns": {"域名解析", "dns"}, "span.connect": {"建立连接", "connect"}, "span.tls": {"加密握手", "tls"}, "span.request": {"发送请求", "request"},
+	"span.root": {"整次拨测", "the whole run"}, "span.dns": {"域名解析", "dns"}, "span.connect": {"建立连接", "connect"}, "span.proxy": {"经代理接通", "proxy"}, "span.tls": {"加密握手", "tls"}, "span.request": {"发送请求", "request"},
 	"span.first_byte": {"等待首字节", "first byte"}, "span.body": {"接收内容", "body"}, "span.navigate": {"打开页面", "navigate"}, "span.evidence": {"保存证据", "evidence"},
 	"span.screenshot": {"截图", "screenshot"},
 	"measure.lcp":     {"最大内容绘制 LCP", "LCP"}, "measure.fcp": {"首次内容绘制 FCP", "FCP"}, "measure.ttfb": {"首字节 TTFB", "TTFB"}, "measure.load": {"加载完成", "load"},

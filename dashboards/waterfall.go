@@ -42,7 +42,7 @@ const (
 
 // spanKinds colours the phases; the name beside each bar says the same.
 var spanKinds = map[string]string{
-	"dns": "net", "connect": "net", "tls": "net", "request": "wait", "first_byte": "wait", "body": "body",
+	"dns": "net", "connect": "net", "proxy": "net", "tls": "net", "request": "wait", "first_byte": "wait", "body": "body",
 	"navigate": "wait", "open": "wait",
 }
 

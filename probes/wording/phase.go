@@ -5,6 +5,7 @@ var phases = map[string]pair{
 	"run":        {"整次拨测", "the whole run"},
 	"dns":        {"域名解析", "dns"},
 	"connect":    {"建立连接", "connect"},
+	"proxy":      {"经代理接通", "proxy"},
 	"tls":        {"加密握手", "tls"},
 	"echo":       {"一次往返", "echo"},
 	"request":    {"发送请求", "request"},
