@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin
 export CGO_ENABLED ?= 1
 
-.PHONY: help setup build run test e2e bench lint screenshots clean
+.PHONY: help setup build run test e2e bench soak lint screenshots clean
 
 help: ## lists these commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,10 @@ bench: setup ## compares the cost of a probe with others', measures the schedule
 	@$(BIN)/bench cost
 	@$(BIN)/bench schedule
 	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+soak: ## runs very many probes against every kind of fault and fails when anything grows; N=1000000 says how many
+	@$(GO) build -trimpath -o $(BIN)/ ./deploy/bench
+	@$(BIN)/bench soak -runs $(or $(N),1000000)
 
 lint: ## vet, formatting and staticcheck; golangci-lint where it is installed
 	@scripts/lint

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // The processes under measurement are this test's own binary.
@@ -59,6 +61,47 @@ func TestScheduleCountsSlots(t *testing.T) {
 		require.Len(t, got.Started, 4)
 		require.Positive(t, got.Heap)
 		require.Contains(t, out.String(), "slots due")
+	}
+}
+
+// A short soak: nothing grows, and every fault is taken for what it is.
+func TestSoakingMakesNothingGrow(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	before := descriptors()
+	var out bytes.Buffer
+	tally, err := measureSoak(t.Context(), soakOptions{runs: 3000, samples: 5, out: &out})
+	require.NoError(t, err, out.String())
+	require.GreaterOrEqual(t, len(tally), len(faults()))
+	require.Positive(t, tally["status 500: status"])
+	require.LessOrEqual(t, descriptors(), before+slackDescriptors)
+}
+
+func TestGrowthIsSeen(t *testing.T) {
+	steady := held{descriptors: 10, goroutines: 10, memory: memory{Heap: 30 << 20, Resident: 60 << 20}}
+	all := make([]held, 10)
+	for i := range all {
+		all[i] = steady
+	}
+	all[8].goroutines = 500 // a bad moment
+	require.NoError(t, grown(all))
+	for want, grow := range map[string]func(h *held, i int){
+		"heap":            func(h *held, i int) { h.Heap += int64(i) << 19 },
+		"resident memory": func(h *held, i int) { h.Resident += int64(i) << 22 },
+		"descriptors":     func(h *held, i int) { h.descriptors += 2 * i },
+		"goroutines":      func(h *held, i int) { h.goroutines += 2 * i },
+	} {
+		list := slices.Clone(all)
+		for i := range list {
+			grow(&list[i], i)
+		}
+		require.ErrorContains(t, grown(list), want+" grew")
+	}
+}
+
+func TestAFaultTakenForAnotherIsSeen(t *testing.T) {
+	require.NoError(t, unexpected(map[string]int{"good: up": 5, "good: timeout": 1, "reset: reset": 3, "firewall page: agent waf_405": 1, "reset: agent stalled": 1, "drip: agent overran": 2}))
+	for _, wrong := range []string{"good: status", "good: agent", "reset: up", "reset: tls", "status 500: agent busy", "drip: agent overran"} {
+		require.Error(t, unexpected(map[string]int{wrong: 9}), wrong)
 	}
 }
 

@@ -53,6 +53,7 @@ func cost(ctx context.Context, args []string) error {
 const (
 	proberCore = 0
 	otherCore  = 1
+	anyCore    = -1
 )
 
 // table is CPU time per probe by prober and scheme, a figure a round.

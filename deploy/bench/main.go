@@ -3,10 +3,11 @@
 //	bench cost       CPU per probe, side by side with a bare net/http loop and
 //	                 with Debian's prometheus-blackbox-exporter
 //	bench schedule   5,000 probes on one agent: slots, lateness, CPU, memory
+//	bench soak       very many runs against every kind of fault: does anything grow?
 //
 // Each prints a table and what it was measured on. The goals stand beside the
-// figures and are not enforced, since machines differ; a slot that did not run is
-// an error.
+// figures and are not enforced, since machines differ; a slot that did not run and
+// memory that grows are errors.
 //
 // Programs under measurement are processes of their own, started from this
 // same binary under a role, and pinned to one core; their counterparts to another.
@@ -37,6 +38,7 @@ type command struct {
 var commands = []command{
 	{"cost", cost},
 	{"schedule", scheduling},
+	{"soak", soak},
 }
 
 func run(ctx context.Context, args []string) int {
@@ -60,6 +62,6 @@ func run(ctx context.Context, args []string) int {
 		}
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "bench: want cost or schedule, each with -help; got", args)
+	fmt.Fprintln(os.Stderr, "bench: want cost, schedule or soak, each with -help; got", args)
 	return 2
 }

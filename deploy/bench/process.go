@@ -39,7 +39,8 @@ type order struct {
 	Path    string `json:"path,omitempty"`
 	HTTP2   bool   `json:"http2,omitempty"`
 
-	Seconds float64 `json:"seconds,omitempty"`
+	Seconds float64           `json:"seconds,omitempty"`
+	Addrs   map[string]string `json:"addrs,omitempty"`
 }
 
 type reply struct {
@@ -49,6 +50,9 @@ type reply struct {
 
 	Memory *memory   `json:"memory,omitempty"`
 	Times  *lateness `json:"times,omitempty"`
+
+	Descriptors int            `json:"descriptors,omitempty"`
+	Tally       map[string]int `json:"tally,omitempty"`
 }
 
 var roles = map[string]func(ctx context.Context, first order) (part, reply, error){
@@ -58,6 +62,8 @@ var roles = map[string]func(ctx context.Context, first order) (part, reply, erro
 	"gengfu":   newGengfu,
 	"driver":   newDriver,
 	"schedule": newBusy,
+	"faults":   newFaults,
+	"soaked":   newSoaked,
 }
 
 // play is a child process's life. It ends with its standard input, so that no
@@ -108,7 +114,7 @@ type child struct {
 	dec  *json.Decoder
 }
 
-// start starts this binary under a role, pinned to a core (anywhere for -1), and
+// start starts this binary under a role, pinned to a core (see anyCore), and
 // gives it its first order.
 func start(ctx context.Context, role string, core int, first order) (*child, reply, error) {
 	self, err := os.Executable()
@@ -140,7 +146,7 @@ func start(ctx context.Context, role string, core int, first order) (*child, rep
 // pinned is a command that may use one core only. taskset becomes the program,
 // so the process keeps its number.
 func pinned(ctx context.Context, core int, program string, args ...string) *exec.Cmd {
-	if core < 0 {
+	if core == anyCore {
 		return exec.CommandContext(ctx, program, args...)
 	}
 	return exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(core), program}, args...)...)

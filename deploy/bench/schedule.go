@@ -62,7 +62,8 @@ func measureSchedule(ctx context.Context, o scheduleOptions) (_ *scheduled, err 
 	if o.noop {
 		first.Path = "noop"
 	}
-	ingest, r, err := a.start(ctx, "ingest", otherCore, order{Dir: filepath.Join(dir, "store")})
+	// The target's core is not to be a coordinator's, too: what comes is forgotten.
+	ingest, r, err := a.start(ctx, "ingest", otherCore, order{})
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +109,8 @@ func (s *scheduled) print(o scheduleOptions, stored int) {
 		return "missed"
 	}
 	fmt.Fprintf(o.out, "%d %s, every 1 s to 60 s in equal parts, on one agent with one core, for %.0f s after catching up\n%s\n\n", o.probes, what, o.seconds, machine())
-	fmt.Fprintf(o.out, "slots due %d, run %d (%.0f a second); missed %d, skipped %d, starved %d, target not up %d; %d runs stored\n",
-		s.Due, s.Ran, float64(s.Ran)/o.seconds, s.Missed, s.Skipped, s.Starved, s.Failed, stored)
+	fmt.Fprintf(o.out, "slots due %d, run %d (%.0f a second); missed %d, skipped %d, starved %d, target not up %d\n%d more missed, skipped or starved while catching up; %d runs acknowledged in all\n",
+		s.Due, s.Ran, float64(s.Ran)/o.seconds, s.Missed, s.Skipped, s.Starved, s.Failed, s.Early, stored)
 	fmt.Fprintf(o.out, "%-28s %10s %10s %10s %10s\n", "lateness, ms", "p50", "p90", "p99", "max")
 	for _, row := range []struct {
 		name string
