@@ -122,6 +122,9 @@ func attributes(attrs []probes.Attr) []attribute.KeyValue {
 	out := make([]attribute.KeyValue, 0, len(attrs))
 	for _, a := range attrs {
 		key := semconv.Text(a.Key)
+		if semconv.RootOnly(key) {
+			continue
+		}
 		switch v := a.Value.(type) {
 		case string:
 			out = append(out, attribute.String(key, semconv.Text(v)))

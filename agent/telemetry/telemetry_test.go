@@ -81,9 +81,10 @@ func TestARunIsOneTrace(t *testing.T) {
 			{Key: "b", Value: true},
 			{Key: "list", Value: []string{"a", "b"}},
 			{Key: "took", Value: time.Second},
+			{Key: "gengfu.verdict", Value: "up"}, // the mark of a root span would make two runs of one
 		}})
 		tr.Phase(ctx, probes.Phase{Name: "connect", Start: run.Started.Add(5 * time.Millisecond), End: run.Started.Add(9 * time.Millisecond), Err: &net.OpError{Op: "dial", Err: errors.New("refused")}})
-		tr.Annotate(ctx, probes.Attr{Key: "http.request.method", Value: "GET"})
+		tr.Annotate(ctx, probes.Attr{Key: "http.request.method", Value: "GET"}, probes.Attr{Key: "gengfu.verdict", Value: "up"})
 		require.Equal(t, "00-"+tr.ID()+"-", tr.Traceparent(ctx)[:36])
 		return boom
 	}))

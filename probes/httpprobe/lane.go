@@ -161,7 +161,7 @@ func (p *prober) through(ctx context.Context, env probes.Env, secrets map[string
 			return err
 		}
 		env.Record.Annotate(ctx,
-			probes.Attr{Key: "gengfu.verdict", Value: res.Verdict.String()},
+			probes.Attr{Key: "gengfu.node.verdict", Value: res.Verdict.String()},
 			probes.Attr{Key: "network.peer.address", Value: res.IP},
 			probes.Attr{Key: "http.response.status_code", Value: res.Status},
 			probes.Attr{Key: "gengfu.timing.total_ns", Value: int64(res.Timings.Total)})

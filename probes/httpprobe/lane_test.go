@@ -85,7 +85,7 @@ func TestNodes(t *testing.T) {
 					require.Equal(t, "127.0.0.1", s.Attrs["network.peer.address"])
 					part := r.Parts[slices.IndexFunc(r.Parts, func(p probes.Part) bool { return p.Name == name })]
 					require.Equal(t, part.Verdict == probes.Down || part.Verdict == probes.Unknown, s.Err != nil, name)
-					require.Equal(t, part.Verdict.String(), s.Attrs["gengfu.verdict"])
+					require.Equal(t, part.Verdict.String(), s.Attrs["gengfu.node.verdict"])
 					require.Equal(t, s.Attrs["http.response.status_code"], part.Status)
 					require.Equal(t, "127.0.0.1", part.IP)
 					require.Positive(t, part.Took)

@@ -123,6 +123,10 @@ func Reserved(key string) bool {
 	return strings.HasPrefix(key, "gengfu.")
 }
 
+// RootOnly reports whether an attribute marks the root span of a run: on any
+// other span it would make the trace look as if it held two runs.
+func RootOnly(key string) bool { return key == keyVerdict }
+
 // ResourceAttributes names the agent that made a trace.
 func ResourceAttributes(agent, vantage, version string, labels map[string]string) []attribute.KeyValue {
 	attrs := []attribute.KeyValue{
