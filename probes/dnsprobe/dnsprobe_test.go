@@ -268,9 +268,12 @@ func TestAnswersThatWillDo(t *testing.T) {
 		r := run(t, env, patience, "{query: www.example.test, servers: ['"+server+"']"+rest+"}")
 		require.Equal(t, probes.Up, r.Verdict, "%s: %+v", rest, r)
 	}
-	// A name that should not be there.
+	// Nothing is not among what will do, however it was asked for.
 	env, _ := probetest.Env(t, nil, nil)
-	r := run(t, env, patience, "{query: nowhere.test, servers: ['"+server+"'], expect: [\"rcode == 'NXDOMAIN'\"]}")
+	r := run(t, env, patience, "{query: example.test, servers: ['"+server+"'], answers: {within: [10.0.0.0/8]}, expect: ['count == 0']}")
+	require.Equal(t, probes.PhraseDNSOutside, r.Findings[0].Phrase)
+	// A name that should not be there.
+	r = run(t, env, patience, "{query: nowhere.test, servers: ['"+server+"'], expect: [\"rcode == 'NXDOMAIN'\"]}")
 	require.Equal(t, probes.Up, r.Verdict, "%+v", r)
 	r = run(t, env, patience, "{query: www.example.test, servers: ['"+server+"'], expect: [\"rcode == 'NXDOMAIN'\"]}")
 	require.Equal(t, probes.ClassDNS, r.Class)
@@ -385,15 +388,16 @@ func TestForgeries(t *testing.T) {
 // TestFlood of datagrams that belong to no query ends before the deadline.
 func TestFlood(t *testing.T) {
 	addr := datagrams(t, func(q []byte) [][]byte {
-		all := make([][]byte, 400)
+		all := make([][]byte, 3000)
 		for i := range all {
 			all[i] = answered(q, func(m *dns.Msg) { m.Id++ })
 		}
 		return all
 	})
 	env, _ := probetest.Env(t, nil, nil)
-	r := run(t, env, time.Second, "{query: www.example.test, servers: ['"+addr+"']}")
+	r := run(t, env, patience/2, "{query: www.example.test, servers: ['"+addr+"']}")
 	require.Equal(t, probes.PhraseDNSForged, r.Findings[0].Phrase)
+	require.LessOrEqual(t, r.Measures["stray"], 1001.0)
 }
 
 // TestCase: a datagram with other letters may be forged; over TCP it is not.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -26,4 +27,18 @@ func FuzzRead(f *testing.F) {
 			require.GreaterOrEqual(t, len(b), 8+p.size, "a reply repeats the data")
 		}
 	})
+}
+
+func TestStats(t *testing.T) {
+	now := time.Now()
+	got := tally{sent: []echo{{now, 10 * time.Millisecond}, {now, 30 * time.Millisecond}, {now, 0}, {now, 20 * time.Millisecond}}}
+	s := got.stats()
+	require.Equal(t, 4, s.sent)
+	require.Equal(t, 3, s.received)
+	require.Equal(t, 25.0, s.loss)
+	require.Equal(t, 10*time.Millisecond, s.min)
+	require.Equal(t, 20*time.Millisecond, s.avg)
+	require.Equal(t, 30*time.Millisecond, s.max)
+	require.InDelta(t, 8.165, s.measures()["rtt_stddev_ms"], 0.001)
+	require.Equal(t, stats{}, new(tally).stats())
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -263,6 +264,28 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	b.WriteString("- until: ok\n")
 	r := run(t, env, time.Second, b.String())
 	require.Equal(t, probes.ClassTimeout, r.Class, "%+v", r)
+}
+
+// TestSecretsAreNeverCut: a peer echoes a secret where texts are shortened, and
+// not even half of it is left.
+func TestSecretsAreNeverCut(t *testing.T) {
+	const secret = "zq7-XK!9-WJ4"
+	echo := func(conn net.Conn) { _, _ = io.Copy(conn, conn) }
+	for _, before := range []int{90, 105, 112, 116, 285, 292, 296} {
+		for _, zero := range []string{"", "\\0"} { // as text, and in hexadecimal
+			env, rec := probetest.Env(t, nil, map[string]string{"KEY": secret})
+			r := run(t, env, patience, fmt.Sprintf("target: %s\ndialogue: [{send: \"%s%s${secret:KEY} end\", until: never, within: 200ms}]\nexpect: [\"text == 'x'\", \"hex == 'x'\"]",
+				serve(t, nil, echo), zero, strings.Repeat("a", before)))
+			require.Equal(t, probes.PhraseNotFound, r.Findings[0].Phrase)
+			require.NotEmpty(t, r.Checks)
+			all := fmt.Sprintf("%+v", r) + rec.Text()
+			for _, e := range r.Evidence {
+				all += string(e.Data)
+			}
+			require.NotContains(t, all, secret[:4])
+			require.NotContains(t, all, hex.EncodeToString([]byte(secret[:4])))
+		}
+	}
 }
 
 func TestFamilies(t *testing.T) {

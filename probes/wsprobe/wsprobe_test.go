@@ -116,7 +116,7 @@ dialogue:
 - send: ping
   until: pong
 - send: {json: {token: "${secret:TOKEN}"}}
-  until: {regexp: '^\{"token":'}
+  until: {json: {token: 'se"cret-42'}}
 - send: {hex: "00 ff 10"}
   until: {hex: "ff10"}
 - send: {json: {code: 0, list: [1, 2.5]}}
@@ -159,6 +159,7 @@ func TestFailures(t *testing.T) {
 		{"closed with another code", "dialogue: [{send: bye, until: {close: 1000}}]", probes.ClassContent, probes.PhraseSocketCode, "1000", "1008 enough"},
 		{"closed by us with another code", "close_code: 1001", probes.ClassContent, probes.PhraseSocketCode, "1001", "1000"},
 		{"a long message", "max_message: 50000\ndialogue: [{send: long, until: x}]", probes.ClassContent, probes.PhraseMessageLong, "", "50000"},
+		{"chatter over a long time", "dialogue: [{send: chatter, until: never, within: 25s}]\nexpect: ['messages <= 1001']", probes.ClassContent, probes.PhraseNotFound, "never", "x"},
 		{"chatter", "dialogue: [{send: chatter, until: never}]", probes.ClassContent, probes.PhraseNotFound, "never", "x"},
 		{"a slow handshake", "expect: ['upgrade < 1ns']", probes.ClassLatency, probes.PhraseCheck, "upgrade < 1ns", ""},
 	} {
@@ -184,6 +185,13 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLongMessage: one within the bound is read whole.
+func TestLongMessage(t *testing.T) {
+	env, _ := probetest.Env(t, nil, nil)
+	r := run(t, env, patience, "url: "+serve(t, chat)+"\nmax_message: 200000\ndialogue: [{send: long, until: {hex: '000000'}}]\nexpect: ['bytes > 100000']")
+	require.Equal(t, probes.Up, r.Verdict, "%+v", r)
 }
 
 func TestFarewellThatWasWaitedFor(t *testing.T) {
