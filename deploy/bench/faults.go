@@ -108,7 +108,7 @@ func faults() []fault {
 		{name: "reset after the request", do: reset},
 		{name: "closed at once", raw: true, do: func(context.Context, net.Conn) {}},
 		{name: "hang before the head", wait: true, also: probes.ClassTimeout, raw: true, do: silent},
-		{name: "hang within the head", wait: true, do: func(ctx context.Context, c net.Conn) { says("HTTP/1.1 200 OK\r\nX-")(ctx, c); silent(ctx, c) }},
+		{name: "hang within the head", wait: true, also: probes.ClassTimeout, do: func(ctx context.Context, c net.Conn) { says("HTTP/1.1 200 OK\r\nX-")(ctx, c); silent(ctx, c) }},
 		{name: "hang within the body", wait: true, also: probes.ClassTimeout, do: func(ctx context.Context, c net.Conn) {
 			says("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 10\r\n\r\nhal")(ctx, c)
 			silent(ctx, c)

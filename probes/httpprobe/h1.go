@@ -31,10 +31,11 @@ type wire struct {
 
 var wires = sync.Pool{New: func() any { return &wire{reader: bufio.NewReaderSize(nil, 4<<10)} }}
 
-// limited reads at most n bytes of a connection.
+// limited reads at most n bytes of a connection, and notes what ended it.
 type limited struct {
 	net.Conn
-	n int64
+	n     int64
+	broke error
 }
 
 func (l *limited) Read(b []byte) (int, error) {
@@ -43,6 +44,9 @@ func (l *limited) Read(b []byte) (int, error) {
 	}
 	n, err := l.Conn.Read(b[:min(int64(len(b)), l.n)])
 	l.n -= int64(n)
+	if err != nil {
+		l.broke = err
+	}
 	return n, err
 }
 
@@ -70,7 +74,7 @@ func (h *hop) overH1(ctx context.Context, l link) (location string, err error) {
 	defer stop()
 
 	w.out = h.write(ctx, w.out[:0], l.proxied)
-	w.from = limited{l.Conn, maxHead}
+	w.from = limited{Conn: l.Conn, n: maxHead}
 	w.reader.Reset(&w.from)
 	start := time.Now()
 	var errWrite error
@@ -138,6 +142,8 @@ func (h *hop) head(w *wire) (*http.Response, error) {
 		switch {
 		case err != nil && w.from.n <= 0:
 			return nil, errHeadLong()
+		case err != nil && w.from.broke != nil && !errors.Is(w.from.broke, io.EOF):
+			return nil, w.from.broke // a line that it cut looks malformed
 		case errors.Is(err, io.ErrUnexpectedEOF), err == nil:
 		default:
 			return nil, headError(err)

@@ -151,7 +151,7 @@ func (h *hop) tunnel(ctx context.Context, l *link, target string) error {
 	if _, err := l.Write([]byte(request + "\r\n")); err != nil {
 		return h.unwell(ctx, err)
 	}
-	r := bufio.NewReader(&limited{l.Conn, maxHead})
+	r := bufio.NewReader(&limited{Conn: l.Conn, n: maxHead})
 	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // a tunnel has none, and a refusal's ends with the connection
 	switch {
 	case err != nil && ctx.Err() == nil && !probes.Waited(err):
