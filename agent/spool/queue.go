@@ -51,6 +51,8 @@ type queue struct {
 	dropped uint64
 	corrupt uint64
 	lastAck time.Time
+	noted   time.Time // when its position was written down
+	behind  bool      // and it went on since
 }
 
 // commit is shared by appends whose records become safe together: by one sync, or
@@ -460,7 +462,19 @@ func (q *queue) ack(end uint64, now time.Time) {
 	q.acked = end
 	q.settle(end, nil)
 	q.collect()
-	// Not synced: an older position after a crash delivers a few traces again.
+	q.behind = true
+	if now.Sub(q.noted) >= noteEvery || now.Before(q.noted) {
+		q.note(now)
+	}
+}
+
+// noteEvery is how often it is written down how far delivery came, and at the end:
+// an older position after a crash delivers a few traces again.
+const noteEvery = time.Second
+
+// note writes down how far delivery came. For the same reason it is not synced.
+func (q *queue) note(now time.Time) {
+	q.noted, q.behind = now, false
 	id, off := q.position()
 	if err := replaceFile(q.ackPath, fmt.Appendf(nil, "%d %d\n", id, off), false); err != nil {
 		q.log.Debug("noting the spool's delivery failed", "error", err)
@@ -501,6 +515,9 @@ func (q *queue) close() error {
 	defer q.syncMu.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.behind {
+		q.note(q.lastAck)
+	}
 	if q.active == nil {
 		return nil
 	}
