@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gengfu/gengfu/probes"
 )
@@ -31,16 +32,28 @@ func newCleaner(known *mask) *cleaner {
 type mask struct {
 	values   []string
 	redactor *probes.Redactor
+	asked    time.Time
 }
+
+// maskFor is how long the values known are taken for known: asking costs a walk
+// through the environment and a folder. One that is new within it is hidden all
+// the same in the runs that use it.
+const maskFor = time.Second
 
 // mask is that of the values known now. They seldom change and are costly to
 // prepare, so the last one is kept.
-func (r *Runner) mask() *mask {
-	values := r.o.Secrets()
-	if m := r.last.Load(); m != nil && slices.Equal(m.values, values) {
-		return m
+func (r *Runner) mask(now time.Time) *mask {
+	last := r.last.Load()
+	if last != nil && now.Sub(last.asked) < maskFor && !now.Before(last.asked) {
+		return last
 	}
-	m := &mask{values: slices.Clip(slices.Clone(values)), redactor: probes.NewRedactor(values)}
+	values := r.o.Secrets()
+	m := &mask{values: slices.Clip(slices.Clone(values)), asked: now}
+	if last != nil && slices.Equal(last.values, values) {
+		m.redactor = last.redactor
+	} else {
+		m.redactor = probes.NewRedactor(values)
+	}
 	r.last.Store(m)
 	return m
 }

@@ -194,7 +194,7 @@ func (r *Runner) run(ctx context.Context, p probes.Probe, ch probes.Channel, rev
 	before := r.o.Unwell()
 	tctx, trace := r.o.Begin(ctx, run)
 	run.TraceID = trace.ID()
-	clean := newCleaner(r.mask())
+	clean := newCleaner(r.mask(started))
 	if starved != nil {
 		r.starved.Add(1)
 		run.Result = *starved

@@ -520,7 +520,11 @@ func TestNewWantsANameAndATrace(t *testing.T) {
 func TestASecretThatChangesIsHiddenToo(t *testing.T) {
 	tr := &trace{}
 	var now []string
-	r := makeRunner(t, tr, func(o *runner.Options) { o.Secrets = func() []string { return now } })
+	clock := time.Now()
+	r := makeRunner(t, tr, func(o *runner.Options) {
+		o.Secrets = func() []string { return now }
+		o.Now = func() time.Time { return clock }
+	})
 	show := probe(func(ctx context.Context, env probes.Env) (probes.Result, error) {
 		attrs := []probes.Attr{{Key: "k", Value: "first-secret and second-secret"}, {Key: "n", Value: 7}}
 		env.Record.Annotate(ctx, attrs...)
@@ -537,6 +541,7 @@ func TestASecretThatChangesIsHiddenToo(t *testing.T) {
 		{[]string{"second-secret"}, "first-secret and " + probes.Masked},
 	} {
 		now = c.now
+		clock = clock.Add(time.Second)
 		require.Equal(t, c.want, once(t, r, show).Result.Title)
 		require.Contains(t, tr.text(), c.want)
 	}
