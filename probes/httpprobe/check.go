@@ -152,10 +152,10 @@ func (c *checker) protocol(s string) string {
 	switch s {
 	case "", "auto":
 		return ""
-	case "http/1.1", "h2":
+	case "http/1.1", "h2", "h3":
 		return s
 	}
-	c.mistake("protocol", "want auto, http/1.1 or h2, got %q", s)
+	c.mistake("protocol", "want auto, http/1.1, h2 or h3, got %q", s)
 	return ""
 }
 

@@ -117,7 +117,7 @@ func (h *hop) connect(ctx context.Context, addrs []netip.Addr, port string, admi
 		h.ip = addr.String()
 		attempt, cancel := share(ctx, len(addrs)-i)
 		start := time.Now()
-		conn, err := h.env.Dial(attempt, "tcp", peer)
+		conn, err := h.env.Dial(attempt, cmp.Or(h.network, "tcp"), peer)
 		cancel()
 		h.time.Connect += h.phase(ctx, "connect", start, err,
 			probes.Attr{Key: "network.peer.address", Value: addr.String()}, probes.Attr{Key: "network.peer.port", Value: port})
@@ -160,7 +160,26 @@ func (h *hop) handshake(ctx context.Context, l *link, host string) error {
 	if h.protocol == "http/1.1" {
 		offer = offer[1:]
 	}
-	conn := tls.Client(l.Conn, &tls.Config{
+	conn := tls.Client(l.Conn, h.tlsConfig(l, host, offer))
+	start := time.Now()
+	err := conn.HandshakeContext(ctx)
+	if err == nil {
+		l.state = conn.ConnectionState()
+	}
+	h.time.TLS += h.phase(ctx, "tls", start, err, l.attrs(host)...)
+	if err != nil {
+		return h.fail(ctx, "tls", start, err)
+	}
+	l.Conn = conn
+	if h.protocol == "h2" && !h.ask.led && l.state.NegotiatedProtocol != "h2" {
+		return &probes.Failure{Class: probes.ClassTLS, Phrase: probes.PhraseProtocol, Want: "h2", Got: cmp.Or(l.state.NegotiatedProtocol, "http/1.1")}
+	}
+	return nil
+}
+
+// tlsConfig is that of a handshake with host, of which l keeps what it tells.
+func (h *hop) tlsConfig(l *link, host string, offer []string) *tls.Config {
+	return &tls.Config{
 		ServerName:         host,
 		NextProtos:         offer,
 		Certificates:       h.certs,
@@ -174,12 +193,11 @@ func (h *hop) handshake(ctx context.Context, l *link, host string) error {
 			l.tlsUntil = s.PeerCertificates[0].NotAfter
 			return verify(s, h.roots, host)
 		},
-	})
-	start := time.Now()
-	err := conn.HandshakeContext(ctx)
-	if err == nil {
-		l.state = conn.ConnectionState()
 	}
+}
+
+// attrs are what a handshake told, complete or not.
+func (l *link) attrs(host string) []probes.Attr {
 	attrs := []probes.Attr{{Key: "server.address", Value: host}}
 	if l.state.Version != 0 {
 		attrs = append(attrs,
@@ -193,15 +211,7 @@ func (h *hop) handshake(ctx context.Context, l *link, host string) error {
 			probes.Attr{Key: "tls.server.subject", Value: leaf.Subject.String()},
 			probes.Attr{Key: "tls.server.issuer", Value: leaf.Issuer.String()})
 	}
-	h.time.TLS += h.phase(ctx, "tls", start, err, attrs...)
-	if err != nil {
-		return h.fail(ctx, "tls", start, err)
-	}
-	l.Conn = conn
-	if h.protocol == "h2" && !h.ask.led && l.state.NegotiatedProtocol != "h2" {
-		return &probes.Failure{Class: probes.ClassTLS, Phrase: probes.PhraseProtocol, Want: "h2", Got: cmp.Or(l.state.NegotiatedProtocol, "http/1.1")}
-	}
-	return nil
+	return attrs
 }
 
 var errNoIntermediate = errors.New("the server sent no intermediate certificate")

@@ -42,6 +42,8 @@ type hop struct {
 	*reply
 	ask  ask
 	port string // that was connected to
+
+	network string // "udp" for QUIC; else TCP
 }
 
 // exchange sends a step's request and follows redirects. A *probes.Failure is
@@ -154,6 +156,9 @@ func (h *hop) do(ctx context.Context) (location string, err error) {
 		probes.Attr{Key: "http.request.method", Value: h.ask.method},
 		probes.Attr{Key: "url.full", Value: h.redact.Text(h.ask.address)},
 		probes.Attr{Key: "server.address", Value: h.ask.url.Hostname()})
+	if h.protocol == "h3" && !h.ask.led {
+		return h.overH3(ctx)
+	}
 	l, err := h.open(ctx)
 	h.ip, h.tlsUntil = l.ip, l.tlsUntil
 	if err != nil {

@@ -58,6 +58,11 @@ func (m *marks) get() (wrote, first time.Time) {
 func (h *hop) overH2(ctx context.Context, l link) (location string, err error) {
 	transport := carry(l)
 	defer transport.CloseIdleConnections()
+	return h.over(ctx, transport)
+}
+
+// over sends the request by a transport of the library's and reads the reply.
+func (h *hop) over(ctx context.Context, transport http.RoundTripper) (location string, err error) {
 	resp, first, err := h.roundTrip(ctx, transport)
 	if err != nil {
 		return "", err
@@ -71,7 +76,7 @@ func (h *hop) overH2(ctx context.Context, l link) (location string, err error) {
 
 // roundTrip sends the request and waits for the reply's head; first is the
 // instant of its first byte.
-func (h *hop) roundTrip(ctx context.Context, transport *http.Transport) (resp *http.Response, first time.Time, err error) {
+func (h *hop) roundTrip(ctx context.Context, transport http.RoundTripper) (resp *http.Response, first time.Time, err error) {
 	var m marks
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(i httptrace.WroteRequestInfo) {

@@ -24,7 +24,7 @@ var Kind = probes.Kind{
 
 	Choices: map[string][]string{
 		"pages.class":                  pagerules.OwnClassNames(),
-		"protocol":                     {"auto", "http/1.1", "h2"},
+		"protocol":                     {"auto", "http/1.1", "h2", "h3"},
 		"content.of":                   {"text", "body"},
 		"steps.content.of":             {"text", "body"},
 		"request.sign.algorithm":       algorithmNames,

@@ -46,7 +46,7 @@ type settings struct {
 	CAFile     string          `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones" zh:"探针上的 PEM 文件，额外信任其中的证书"`
 	Nodes      []node          `yaml:"nodes" doc:"the business nodes behind a load balancer, each of which is checked by itself, with the Host and the server name of the address" zh:"负载均衡后面的业务节点，逐个检查，Host 和 SNI 用地址中的主机名"`
 	IP         any             `yaml:"ip" doc:"any (default), 4, 6, or both: then both are asked and compared" zh:"any（默认）、4、6，或 both：两种都测并比较"`
-	Protocol   string          `yaml:"protocol" doc:"auto (default), http/1.1 or h2; h2 of an address without encryption is spoken without being asked for" zh:"auto（默认）、http/1.1 或 h2；地址不加密时直接使用 h2"`
+	Protocol   string          `yaml:"protocol" doc:"auto (default), http/1.1, h2 or h3; h2 of an address without encryption and h3 are spoken without being asked for" zh:"auto（默认）、http/1.1、h2 或 h3；地址不加密时的 h2 以及 h3 都是直接使用"`
 	Proxy      *proxySettings  `yaml:"proxy" doc:"http://host:port, https://host:port or socks5://host:port, or a map with url, user and password" zh:"http://主机:端口、https://主机:端口 或 socks5://主机:端口，或写成含 url、user、password 的映射"`
 	ClientCert *clientCert     `yaml:"client_cert" doc:"the certificate that a server may ask for" zh:"服务器要求时出示的客户端证书"`
 	MaxBody    int64           `yaml:"max_body" doc:"how much of a body is read, in bytes, compressed and inflated; default 2 MiB" zh:"最多读取多少字节的应答体（压缩前后都算），默认 2 MiB"`
@@ -189,6 +189,9 @@ func decode(s probes.Settings) (probes.Prober, error) {
 	}
 	if p.proxy != nil && (len(d.Nodes) > 0 || d.IP != nil) {
 		c.mistake("proxy", "want it without nodes and ip, got them beside it: a proxy connects to what it likes")
+	}
+	if p.protocol == "h3" && (p.proxy != nil || slices.ContainsFunc(p.steps, func(st *step) bool { return strings.HasPrefix(st.plan.origin, "http:") })) {
+		c.mistake("protocol", "want https addresses and no proxy for h3, got another; QUIC is always encrypted and goes over UDP")
 	}
 	c.rest(d)
 	if len(c.errs) > 0 {

@@ -87,7 +87,7 @@ func TestMistakes(t *testing.T) {
 		{"two credentials", "request: {url: http://a.test/, basic: {user: u}, bearer: \"a\\nb\", cookies: {\"a b\": \"c;d\"}}", []string{`10:14: request: want either basic or bearer`, `10:62: request.bearer: want a token on one line`, `10:87: request.cookies.a b: want a cookie's name`, `10:87: request.cookies.a b: want a cookie's value`}},
 		{"parts", "request:\n  url: http://a.test/\n  type: x\n  multipart:\n    - value: a\n    - {name: a, value: b, base64: \"!\"}\n    - {name: a, file: b, type: c d}", []string{`12:13: request.type: want the media type of body`, `14:11: request.multipart[0]: want the field's name`, `15:11: request.multipart[1]: want one of value and base64`, `15:39: request.multipart[1].base64: want base64`, `16:36: request.multipart[2].type: want a media type`}},
 		{"nodes", "request: http://a.test/\nnodes: [\"10.0.0.1:99999\", \"http://a\", \"a b\", 10.0.0.2, 10.0.0.2]\nip: both", []string{`11:13: nodes[0]: want a port`, `11:31: nodes[1]: want an address`, `11:43: nodes[2]: want an address`, `11:60: nodes[4]: want a name of its own`, `12:9: ip: want 4 or 6 beside nodes`}},
-		{"family", "request: http://a.test/\nip: 5\nprotocol: h3", []string{`11:9: ip: want any, 4, 6 or both, got 5`, `12:15: protocol: want auto, http/1.1 or h2`}},
+		{"family", "request: http://a.test/\nip: 5\nprotocol: h4", []string{`11:9: ip: want any, 4, 6 or both, got 5`, `12:15: protocol: want auto, http/1.1, h2 or h3`}},
 		{"proxy", "request: http://a.test/\nproxy: {url: \"ftp://x\", password: p}\nip: 4", []string{`11:12: proxy: want a user`, `11:12: proxy: want http://host:port`, `11:12: proxy: want it without nodes and ip`}},
 		{"client certificate", "request: http://a.test/\nclient_cert: {cert: x}", []string{`11:18: client_cert: want cert and key`}},
 		{"signing", "request: {url: http://a.test/, sign: {algorithm: md5, template: \"{method}{uri}\", encoding: hexx, timestamp: us, headers: {X: \"{sign}\"}}}", []string{`10:42: request.sign: want a place for the signature`, `10:54: request.sign.algorithm: want one of hmac-sha256, hmac-sm3, sha256, sm3`, `10:69: request.sign.template: want {method}, {host}`, `10:96: request.sign.encoding: want one of HEX`, `10:113: request.sign.timestamp: want one of compact`, `10:130: request.sign.headers.X: want {signature}, {timestamp}, {nonce}, got {sign}`}},
@@ -96,6 +96,7 @@ func TestMistakes(t *testing.T) {
 		{"schema elsewhere", "request: http://a.test/\nschema: {$ref: \"http://a.test/schema\"}", []string{`11:13: schema: want a JSON Schema: `}},
 		{"content", "request: http://a.test/\ncontent: {of: bytes, sha256: [a], ignore: [\"(\"]}", []string{`11:19: content.of: want text or body`, `11:35: content.sha256[0]: want 64 hex digits`, `11:48: content.ignore[0]: want a regular`}},
 		{"content without a sum", "request: http://a.test/\ncontent: {of: body, ignore: [a]}", []string{`11:14: content: want the sha256`, `11:33: content.ignore: want it with of: text`}},
+		{"HTTP/3 in clear", "request: http://a.test/\nprotocol: h3", []string{`11:15: protocol: want https addresses and no proxy for h3`}},
 		{"all at once", "request: {url: \"ftp://a.test/\", method: FETCH}\ncharset: nope\nexpect: [\"nope\"]", []string{`10:20: request.url`, `10:45: request.method`, `11:14: charset`, `12:14: expect[0]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
