@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -191,7 +190,7 @@ func (h *hop) tlsConfig(l *link, host string, offer []string) *tls.Config {
 				return errors.New("the server sent no certificate")
 			}
 			l.tlsUntil = s.PeerCertificates[0].NotAfter
-			return verify(s, h.roots, host)
+			return h.trust(s, host, time.Now())
 		},
 	}
 }
@@ -212,24 +211,6 @@ func (l *link) attrs(host string) []probes.Attr {
 			probes.Attr{Key: "tls.server.issuer", Value: leaf.Issuer.String()})
 	}
 	return attrs
-}
-
-var errNoIntermediate = errors.New("the server sent no intermediate certificate")
-
-// verify is the standard verification of crypto/tls.
-func verify(s tls.ConnectionState, roots *x509.CertPool, host string) error {
-	options := x509.VerifyOptions{Roots: roots, DNSName: host, Intermediates: x509.NewCertPool()}
-	for _, c := range s.PeerCertificates[1:] {
-		options.Intermediates.AddCert(c)
-	}
-	if _, err := s.PeerCertificates[0].Verify(options); err != nil {
-		err = &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
-		if len(s.PeerCertificates) == 1 && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return fmt.Errorf("%w; %w", err, errNoIntermediate)
-		}
-		return err
-	}
-	return nil
 }
 
 func tlsVersion(v uint16) string {

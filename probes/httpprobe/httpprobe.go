@@ -7,6 +7,7 @@ package httpprobe
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -55,6 +56,8 @@ type prober struct {
 	cert     *[2]template // of the client: certificates and key, PEM
 	maxBody  int64        // bytes, on the wire and decompressed alike
 	secrets  []string     // names of all that the definition uses
+
+	proof atomic.Pointer[proof] // the certificates that were verified last
 }
 
 // step is one request with what is expected of its reply.
