@@ -29,7 +29,7 @@ func (h *hop) overH3(ctx context.Context) (location string, err error) {
 	config := h.tlsConfig(&l, host, []string{http3.NextProtoH3})
 	config.MinVersion = tls.VersionTLS13 // RFC 9001, section 4.2
 	transport := &quic.Transport{Conn: datagrams{l.Conn}}
-	defer transport.Close()
+	defer func() { _ = transport.Close() }()
 	start := time.Now()
 	conn, err := transport.Dial(ctx, l.RemoteAddr(), config, &quic.Config{})
 	h.tlsUntil = l.tlsUntil
@@ -42,7 +42,7 @@ func (h *hop) overH3(ctx context.Context) (location string, err error) {
 	}
 	defer func() { _ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "") }()
 	t := &http3.Transport{DisableCompression: true, MaxResponseHeaderBytes: maxHead}
-	defer t.Close()
+	defer func() { _ = t.Close() }()
 	return h.over(ctx, t.NewClientConn(conn))
 }
 

@@ -29,7 +29,7 @@ func serveQUIC(t *testing.T, cert tls.Certificate, handler http.HandlerFunc) str
 		_ = s.Serve(conn)
 	}()
 	t.Cleanup(func() {
-		s.Close()
+		_ = s.Close()
 		conn.Close()
 		<-done
 	})
