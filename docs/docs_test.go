@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gengfu/gengfu/probes/pagerules"
 )
 
 var documents = []string{"../README.md", "../ARCHITECTURE.md", "../CHANGELOG.md", "运维手册.md", "迁移.md", "定义仓库.md"}
@@ -64,5 +66,15 @@ func TestTheManualExplainsEveryClass(t *testing.T) {
 	require.NotEmpty(t, classes)
 	for _, m := range classes {
 		require.True(t, strings.Contains(string(text), "`"+m[1]+"`"), "class %s is not explained", m[1])
+	}
+}
+
+// TestPageRulesAreExplained reads the names of the rules from their table.
+func TestPageRulesAreExplained(t *testing.T) {
+	text, err := os.ReadFile("定义仓库.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, pagerules.Names())
+	for _, name := range pagerules.Names() {
+		require.True(t, strings.Contains(string(text), "`"+name+"`"), "rule %s is not explained", name)
 	}
 }
