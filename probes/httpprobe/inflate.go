@@ -58,6 +58,8 @@ func unsupported(encoding string) error {
 	return &probes.Failure{Class: probes.ClassEncoding, Phrase: probes.PhraseCompression, Want: "gzip", Got: probes.Excerpt(encoding)}
 }
 
+var errNoGzip = fmt.Errorf("%w: shorter than its header", gzip.ErrHeader)
+
 // The readers of the costly formats are kept for the next body.
 var (
 	gzips   = sync.Pool{New: func() any { return new(gzip.Reader) }}
@@ -76,6 +78,9 @@ func inflateOnce(raw []byte, encoding string, limit int64) (b []byte, cut bool, 
 		z := gzips.Get().(*gzip.Reader)
 		defer gzips.Put(z)
 		r, err = z, z.Reset(from)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errNoGzip // shorter than a header: nothing that was cut, if all came
+		}
 	case "deflate":
 		if len(raw) >= 2 && raw[0]&0x0f == 8 && (int(raw[0])<<8|int(raw[1]))%31 == 0 {
 			r, err = zlib.NewReader(from)

@@ -114,6 +114,15 @@ func TestInflateTellsDamageFromACut(t *testing.T) {
 	require.Equal(t, probes.ClassEncoding, probes.Classify(err))
 }
 
+func TestAShortBodyIsNoGzipThatWasCut(t *testing.T) {
+	_, _, err := inflate([]byte("ok"), []string{"gzip"}, 1<<20, false)
+	require.Equal(t, probes.ClassEncoding, probes.Classify(err))
+	b, cut, err := inflate([]byte{0x1f, 0x8b}, []string{"gzip"}, 1<<20, true)
+	require.NoError(t, err, "our own bound cut it")
+	require.True(t, cut)
+	require.Empty(t, b)
+}
+
 func TestReadBounded(t *testing.T) {
 	for _, length := range []int64{-1, 0, 3, 10, 1 << 40} {
 		b, cut, err := readBounded(strings.NewReader("0123456789"), length, 10)
