@@ -69,7 +69,7 @@ func TestSoakingMakesNothingGrow(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	before := descriptors()
 	var out bytes.Buffer
-	tally, err := measureSoak(t.Context(), soakOptions{runs: 3000, samples: 5, out: &out})
+	tally, err := measureSoak(t.Context(), soakOptions{runs: 1500, samples: 5, workers: 12, out: &out})
 	require.NoError(t, err, out.String())
 	require.GreaterOrEqual(t, len(tally), len(faults()))
 	require.Positive(t, tally["status 500: status"])
@@ -90,6 +90,9 @@ func TestGrowthIsSeen(t *testing.T) {
 		"descriptors":     func(h *held, i int) { h.descriptors += 2 * i },
 		"goroutines":      func(h *held, i int) { h.goroutines += 2 * i },
 	} {
+		if raceEnabled && want == "resident memory" {
+			continue
+		}
 		list := slices.Clone(all)
 		for i := range list {
 			grow(&list[i], i)

@@ -17,22 +17,20 @@ import (
 // do not take a week.
 const shortTimeout = 150 * time.Millisecond
 
-// soakWorkers is how many runs are under way at one time.
-const soakWorkers = 128
-
 // soaked is the agent that is soaked.
 type soaked struct {
-	stack  *stack
-	probes []probes.Probe
-	faults []fault // of the probe at the same place
+	stack   *stack
+	workers int // runs under way at one time
+	probes  []probes.Probe
+	faults  []fault // of the probe at the same place
 
 	mu    sync.Mutex
 	tally map[string]int // by fault and verdict or class
 }
 
-// newSoaked needs of first: Addrs of the faults, CA, OTLP, Dir.
+// newSoaked needs of first: Addrs of the faults, CA, OTLP, Dir, Workers.
 func newSoaked(ctx context.Context, first order) (part, reply, error) {
-	s := &soaked{tally: map[string]int{}}
+	s := &soaked{tally: map[string]int{}, workers: max(1, first.Workers)}
 	for _, name := range slices.Sorted(maps.Keys(first.Addrs)) {
 		s.faults = append(s.faults, named(name))
 	}
@@ -47,13 +45,13 @@ func newSoaked(ctx context.Context, first order) (part, reply, error) {
 		}
 		s.probes = append(s.probes, p)
 	}
-	s.stack, err = newStack(ctx, first, soakWorkers)
+	s.stack, err = newStack(ctx, first, s.workers)
 	return s, reply{}, err
 }
 
 // answer performs n runs, and tells what the process holds when all is quiet again.
 func (s *soaked) answer(ctx context.Context, o order) (reply, error) {
-	o.Workers = soakWorkers
+	o.Workers = s.workers
 	err := loop(o, func(i int) error {
 		i %= len(s.probes)
 		p := s.probes[i]
