@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,13 +26,13 @@ const (
 
 // settings are the keys of the kind.
 type settings struct {
-	Device      string          `yaml:"device" doc:"what the browser pretends to be" zh:"浏览器扮成什么设备"`
-	Steps       []entry         `yaml:"steps" doc:"what a person would do, one operation a step; the first opens an address" zh:"操作步骤，一步一个动作；第一步打开地址"`
-	StepTimeout time.Duration   `yaml:"step_timeout" doc:"how long a step may take to come true, 10s by default" zh:"一步最多等多久，默认 10s"`
-	Expect      []string        `yaml:"expect" doc:"expressions that must hold" zh:"必须成立的表达式"`
-	Warn        []string        `yaml:"warn" doc:"expressions that should hold: else the probe is degraded" zh:"应当成立的表达式，不成立时判为降级"`
-	Rules       ruleSet         `yaml:"rules" doc:"off, or the page rules that do not apply" zh:"off 关闭全部页面规则，或列出不适用的规则"`
-	Pages       []pagerules.Own `yaml:"pages" doc:"page rules of this probe" zh:"本拨测自己的页面规则"`
+	Device      string           `yaml:"device" doc:"what the browser pretends to be" zh:"浏览器扮成什么设备"`
+	Steps       []entry          `yaml:"steps" doc:"what a person would do, one operation a step; the first opens an address" zh:"操作步骤，一步一个动作；第一步打开地址"`
+	StepTimeout time.Duration    `yaml:"step_timeout" doc:"how long a step may take to come true, 10s by default" zh:"一步最多等多久，默认 10s"`
+	Expect      []string         `yaml:"expect" doc:"expressions that must hold" zh:"必须成立的表达式"`
+	Warn        []string         `yaml:"warn" doc:"expressions that should hold: else the probe is degraded" zh:"应当成立的表达式，不成立时判为降级"`
+	Rules       pagerules.Choice `yaml:"rules" doc:"off, or the page rules that do not apply" zh:"off 关闭全部页面规则，或列出不适用的规则"`
+	Pages       []pagerules.Own  `yaml:"pages" doc:"page rules of this probe" zh:"本拨测自己的页面规则"`
 }
 
 // entry is one step: an operation with what stands after it.
@@ -92,43 +91,6 @@ func (v value) String() string {
 	return fmt.Sprint(v.plain)
 }
 
-// ruleSet says which page rules do not apply: "off" for all, or a list.
-type ruleSet struct {
-	off  bool
-	list []string
-	bad  string
-}
-
-// JSONSchema names the rules.
-func (ruleSet) JSONSchema() map[string]any {
-	return map[string]any{"anyOf": []any{
-		map[string]any{"type": "boolean"},
-		map[string]any{"enum": []string{"on", "off"}},
-		map[string]any{"type": "array", "items": map[string]any{"enum": pagerules.Names()}},
-	}}
-}
-
-// UnmarshalYAML takes a word, a boolean or a list.
-func (r *ruleSet) UnmarshalYAML(unmarshal func(any) error) error {
-	var on bool
-	var word string
-	switch {
-	case unmarshal(&on) == nil:
-		r.off = !on
-	case unmarshal(&word) == nil:
-		switch word {
-		case "off":
-			r.off = true
-		case "on":
-		default:
-			r.bad = word
-		}
-	default:
-		return unmarshal(&r.list)
-	}
-	return nil
-}
-
 func decode(s probes.Settings) (probes.Prober, error) {
 	var d settings
 	if err := s.Into(&d); err != nil {
@@ -140,17 +102,10 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		patience: d.StepTimeout,
 		expect:   c.compile("expect", d.Expect),
 		warn:     c.compile("warn", d.Warn),
-		rules:    !d.Rules.off,
-		rulesOff: d.Rules.list,
+		rules:    !d.Rules.Off,
+		rulesOff: d.Rules.Names,
 	}
-	if len(d.Pages) > pagerules.MaxOwn {
-		c.mistake("pages", "want at most %d rules, got %d", pagerules.MaxOwn, len(d.Pages))
-	}
-	for i, o := range d.Pages {
-		p.own = append(p.own, o.Rule(func(key, text string) {
-			c.mistake(strings.TrimSuffix(fmt.Sprintf("pages[%d].%s", i, key), "."), "%s", text)
-		}))
-	}
+	p.own = pagerules.OwnRules(d.Pages, c.mistake)
 	var ok bool
 	if p.device, ok = device(d.Device); !ok {
 		c.mistake("device", "want one of %s, got %q", strings.Join(deviceNames(), ", "), d.Device)
@@ -161,14 +116,7 @@ func decode(s probes.Settings) (probes.Prober, error) {
 	case p.patience < minPatience || p.patience > s.Timeout():
 		c.mistake("step_timeout", "want %s to the probe's timeout of %s, got %s", minPatience, s.Timeout(), p.patience)
 	}
-	if d.Rules.bad != "" {
-		c.mistake("rules", "want off, or a list of rules that do not apply, got %q; the rules are %s", d.Rules.bad, strings.Join(pagerules.Names(), ", "))
-	}
-	for i, name := range d.Rules.list {
-		if !slices.Contains(pagerules.Names(), name) {
-			c.mistake(fmt.Sprintf("rules[%d]", i), "want one of %s, got %q", strings.Join(pagerules.Names(), ", "), name)
-		}
-	}
+	d.Rules.Check(c.mistake)
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}

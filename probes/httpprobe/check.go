@@ -16,7 +16,6 @@ import (
 
 	"github.com/gengfu/gengfu/probes"
 	"github.com/gengfu/gengfu/probes/expect"
-	"github.com/gengfu/gengfu/probes/pagerules"
 )
 
 // checker collects every mistake of a definition.
@@ -343,34 +342,13 @@ func (c *checker) business(key string, b *business) *envelope {
 	return out
 }
 
-func (c *checker) pages(list []pagerules.Own) []pagerules.Rule {
-	if len(list) > pagerules.MaxOwn {
-		c.mistake("pages", "want at most %d rules, got %d", pagerules.MaxOwn, len(list))
-		return nil
-	}
-	var out []pagerules.Rule
-	for i, o := range list {
-		out = append(out, o.Rule(func(key, text string) {
-			c.mistake(strings.TrimSuffix(fmt.Sprintf("pages[%d].%s", i, key), "."), "%s", text)
-		}))
-	}
-	return out
-}
-
 func (c *checker) rest(d settings) {
 	if d.Charset != "" {
 		if _, err := htmlindex.Get(d.Charset); err != nil {
 			c.mistake("charset", "want a charset such as utf-8 or gb18030, got %q", d.Charset)
 		}
 	}
-	if d.Rules.bad != "" {
-		c.mistake("rules", "want off, or a list of rules that do not apply, got %q; the rules are %s", d.Rules.bad, strings.Join(pagerules.Names(), ", "))
-	}
-	for i, name := range d.Rules.list {
-		if !slices.Contains(pagerules.Names(), name) {
-			c.mistake(fmt.Sprintf("rules[%d]", i), "want one of %s, got %q", strings.Join(pagerules.Names(), ", "), name)
-		}
-	}
+	d.Rules.Check(c.mistake)
 	if d.MaxBody < 0 || d.MaxBody > maxMaxBody {
 		c.mistake("max_body", "want 1 to %d bytes, got %d", maxMaxBody, d.MaxBody)
 	}

@@ -33,24 +33,24 @@ var methods = []string{
 
 // settings are the keys of the kind.
 type settings struct {
-	Request    request         `yaml:"request" doc:"the request: an address, or a map that says more" zh:"请求：只写地址，或写成映射"`
-	Steps      []stepSettings  `yaml:"steps" doc:"several requests, one after the other, in place of request" zh:"依次发送的多个请求，代替 request"`
-	Expect     []string        `yaml:"expect" doc:"expressions that must hold; of a flow, over its last reply and the times of all steps" zh:"必须成立的表达式；有 steps 时针对最后一个应答和总耗时"`
-	Warn       []string        `yaml:"warn" doc:"expressions that should hold: else the probe is degraded" zh:"应当成立的表达式，不成立时判为降级"`
-	Business   *business       `yaml:"business" doc:"the code in a JSON envelope that means success" zh:"JSON 应答中表示成功的业务码"`
-	Schema     any             `yaml:"schema" doc:"a JSON Schema that the reply must follow (draft 2020-12 unless it says otherwise)" zh:"应答必须符合的 JSON Schema（未注明时按 2020-12）"`
-	Content    *content        `yaml:"content" doc:"what the content is known to be, to notice tampering" zh:"已登记的内容，用于发现篡改"`
-	Charset    string          `yaml:"charset" doc:"the charset by which replies are read, whatever they declare" zh:"按此编码读取应答，不管应答怎样声明"`
-	Rules      ruleSet         `yaml:"rules" doc:"off, or the page rules that do not apply" zh:"off，或不适用的页面识别规则"`
-	Pages      []pagerules.Own `yaml:"pages" doc:"page rules of one's own, tried before the usual ones" zh:"自己的页面识别规则，先于通用规则"`
-	CAFile     string          `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones" zh:"探针上的 PEM 文件，额外信任其中的证书"`
-	Nodes      []node          `yaml:"nodes" doc:"the business nodes behind a load balancer, each of which is checked by itself, with the Host and the server name of the address" zh:"负载均衡后面的业务节点，逐个检查，Host 和 SNI 用地址中的主机名"`
-	IP         any             `yaml:"ip" doc:"any (default), 4, 6, or both: then both are asked and compared" zh:"any（默认）、4、6，或 both：两种都测并比较"`
-	Protocol   string          `yaml:"protocol" doc:"auto (default), http/1.1, h2 or h3; h2 of an address without encryption and h3 are spoken without being asked for" zh:"auto（默认）、http/1.1、h2 或 h3；地址不加密时的 h2 以及 h3 都是直接使用"`
-	Proxy      *proxySettings  `yaml:"proxy" doc:"http://host:port, https://host:port or socks5://host:port, or a map with url, user and password" zh:"http://主机:端口、https://主机:端口 或 socks5://主机:端口，或写成含 url、user、password 的映射"`
-	ClientCert *clientCert     `yaml:"client_cert" doc:"the certificate that a server may ask for" zh:"服务器要求时出示的客户端证书"`
-	MaxBody    int64           `yaml:"max_body" doc:"how much of a body is read, in bytes, compressed and inflated; default 2 MiB" zh:"最多读取多少字节的应答体（压缩前后都算），默认 2 MiB"`
-	Allow      []string        `yaml:"allow" doc:"hosts (.a.example for all below), addresses and networks (10.0.0.0/8) that redirects may lead to although they lie further inside than the first address" zh:"允许跳转到的内部主机（.a.example 含其下全部）、地址和网段（10.0.0.0/8）"`
+	Request    request          `yaml:"request" doc:"the request: an address, or a map that says more" zh:"请求：只写地址，或写成映射"`
+	Steps      []stepSettings   `yaml:"steps" doc:"several requests, one after the other, in place of request" zh:"依次发送的多个请求，代替 request"`
+	Expect     []string         `yaml:"expect" doc:"expressions that must hold; of a flow, over its last reply and the times of all steps" zh:"必须成立的表达式；有 steps 时针对最后一个应答和总耗时"`
+	Warn       []string         `yaml:"warn" doc:"expressions that should hold: else the probe is degraded" zh:"应当成立的表达式，不成立时判为降级"`
+	Business   *business        `yaml:"business" doc:"the code in a JSON envelope that means success" zh:"JSON 应答中表示成功的业务码"`
+	Schema     any              `yaml:"schema" doc:"a JSON Schema that the reply must follow (draft 2020-12 unless it says otherwise)" zh:"应答必须符合的 JSON Schema（未注明时按 2020-12）"`
+	Content    *content         `yaml:"content" doc:"what the content is known to be, to notice tampering" zh:"已登记的内容，用于发现篡改"`
+	Charset    string           `yaml:"charset" doc:"the charset by which replies are read, whatever they declare" zh:"按此编码读取应答，不管应答怎样声明"`
+	Rules      pagerules.Choice `yaml:"rules" doc:"off, or the page rules that do not apply" zh:"off，或不适用的页面识别规则"`
+	Pages      []pagerules.Own  `yaml:"pages" doc:"page rules of one's own, tried before the usual ones" zh:"自己的页面识别规则，先于通用规则"`
+	CAFile     string           `yaml:"ca_file" doc:"a PEM file on the agent with certificates to trust beside the usual ones" zh:"探针上的 PEM 文件，额外信任其中的证书"`
+	Nodes      []node           `yaml:"nodes" doc:"the business nodes behind a load balancer, each of which is checked by itself, with the Host and the server name of the address" zh:"负载均衡后面的业务节点，逐个检查，Host 和 SNI 用地址中的主机名"`
+	IP         any              `yaml:"ip" doc:"any (default), 4, 6, or both: then both are asked and compared" zh:"any（默认）、4、6，或 both：两种都测并比较"`
+	Protocol   string           `yaml:"protocol" doc:"auto (default), http/1.1, h2 or h3; h2 of an address without encryption and h3 are spoken without being asked for" zh:"auto（默认）、http/1.1、h2 或 h3；地址不加密时的 h2 以及 h3 都是直接使用"`
+	Proxy      *proxySettings   `yaml:"proxy" doc:"http://host:port, https://host:port or socks5://host:port, or a map with url, user and password" zh:"http://主机:端口、https://主机:端口 或 socks5://主机:端口，或写成含 url、user、password 的映射"`
+	ClientCert *clientCert      `yaml:"client_cert" doc:"the certificate that a server may ask for" zh:"服务器要求时出示的客户端证书"`
+	MaxBody    int64            `yaml:"max_body" doc:"how much of a body is read, in bytes, compressed and inflated; default 2 MiB" zh:"最多读取多少字节的应答体（压缩前后都算），默认 2 MiB"`
+	Allow      []string         `yaml:"allow" doc:"hosts (.a.example for all below), addresses and networks (10.0.0.0/8) that redirects may lead to although they lie further inside than the first address" zh:"允许跳转到的内部主机（.a.example 含其下全部）、地址和网段（10.0.0.0/8）"`
 }
 
 // stepSettings are the keys of one step of a flow.
@@ -119,43 +119,6 @@ type envelope struct {
 
 var usualOK = []string{"0", "0000", "200", "success"}
 
-// ruleSet is "off", or a list of rules that do not apply.
-type ruleSet struct {
-	off  bool
-	list []string
-	bad  string
-}
-
-// JSONSchema names the rules.
-func (ruleSet) JSONSchema() map[string]any {
-	return map[string]any{"anyOf": []any{
-		map[string]any{"type": "boolean"},
-		map[string]any{"enum": []string{"on", "off"}},
-		map[string]any{"type": "array", "items": map[string]any{"enum": pagerules.Names()}},
-	}}
-}
-
-// UnmarshalYAML takes a word, a boolean or a list.
-func (r *ruleSet) UnmarshalYAML(unmarshal func(any) error) error {
-	var on bool
-	var word string
-	switch {
-	case unmarshal(&on) == nil:
-		r.off = !on
-	case unmarshal(&word) == nil:
-		switch word {
-		case "off":
-			r.off = true
-		case "on":
-		default:
-			r.bad = word
-		}
-	default:
-		return unmarshal(&r.list)
-	}
-	return nil
-}
-
 func decode(s probes.Settings) (probes.Prober, error) {
 	var d settings
 	if err := s.Into(&d); err != nil {
@@ -166,9 +129,9 @@ func decode(s probes.Settings) (probes.Prober, error) {
 		flow:     len(d.Steps) > 0,
 		allow:    c.allow(d.Allow),
 		charset:  strings.ToLower(strings.TrimSpace(d.Charset)),
-		rules:    !d.Rules.off,
-		rulesOff: d.Rules.list,
-		own:      c.pages(d.Pages),
+		rules:    !d.Rules.Off,
+		rulesOff: d.Rules.Names,
+		own:      pagerules.OwnRules(d.Pages, c.mistake),
 		caFile:   d.CAFile,
 		lanes:    c.lanes(d.Nodes, d.IP),
 		protocol: c.protocol(d.Protocol),

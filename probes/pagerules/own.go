@@ -45,6 +45,22 @@ func OwnClassNames() []string {
 	return out
 }
 
+// OwnRules makes the rules of a probe's "pages" and tells every mistake with its
+// key in the probe's settings.
+func OwnRules(list []Own, mistake func(key, format string, args ...any)) []Rule {
+	if len(list) > MaxOwn {
+		mistake("pages", "want at most %d rules, got %d", MaxOwn, len(list))
+		return nil
+	}
+	var out []Rule
+	for i, o := range list {
+		out = append(out, o.Rule(func(key, text string) {
+			mistake(strings.TrimSuffix(fmt.Sprintf("pages[%d].%s", i, key), "."), "%s", text)
+		}))
+	}
+	return out
+}
+
 // Rule makes a rule of o. wrong is told of every mistake with the key it is at.
 func (o Own) Rule(wrong func(key, text string)) Rule {
 	if o.Name == "" {
