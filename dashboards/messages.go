@@ -120,18 +120,14 @@ var messages = map[string]pair{
 	"run.cert.days": {"剩余 %d 天", "%d days left"}, "run.vantage": {"监测点", "Vantage"}, "run.labels": {"探针标签", "Labels"}, "run.trigger": {"起因", "Trigger"},
 	"run.kind": {"方式", "Kind"}, "run.revision": {"定义版本", "Definition"}, "run.trace": {"追踪编号", "Trace"}, "run.measures": {"测量值", "Measures"}, "run.parts": {"分别看到的", "Each by itself"},
 	"run.votes": {"同一时隙各监测点", "All vantages of this slot"}, "run.verdict": {"判定", "Verdict"}, "run.what": {"说明", "What was seen"}, "run.look": {"查看拨测", "Look at the run"},
-	"span.root": {"整次拨测", "the whole run"}, "span.dns": {"域名解析", "dns"}, "span.connect": {"建立连接", "connect"}, "span.proxy": {"经代理接通", "proxy"}, "span.tls": {"加密握手", "tls"}, "span.request": {"发送请求", "request"},
-	"span.first_byte": {"等待首字节", "first byte"}, "span.body": {"接收内容", "body"}, "span.navigate": {"打开页面", "navigate"}, "span.evidence": {"保存证据", "evidence"},
-	"span.screenshot": {"截图", "screenshot"},
-	"measure.lcp":     {"最大内容绘制 LCP", "LCP"}, "measure.fcp": {"首次内容绘制 FCP", "FCP"}, "measure.ttfb": {"首字节 TTFB", "TTFB"}, "measure.load": {"加载完成", "load"},
+
+	"measure.lcp": {"最大内容绘制 LCP", "LCP"}, "measure.fcp": {"首次内容绘制 FCP", "FCP"}, "measure.ttfb": {"首字节 TTFB", "TTFB"}, "measure.load": {"加载完成", "load"},
 	"measure.own_ms": {"探针自身耗时", "the agent's own time"}, "measure.failed_parts": {"异常个数", "failed"},
 	"measure.bytes": {"字节数", "bytes"}, "measure.requests": {"请求数", "requests"}, "measure.script_errors": {"脚本错误数", "script errors"},
 
 	"measure.cls": {"布局偏移 CLS", "CLS"}, "measure.dom": {"文档就绪", "DOM ready"}, "measure.body_bytes": {"正文字节数", "body bytes"}, "measure.body_cut": {"正文已截断", "body cut"},
 	"measure.console_errors": {"控制台错误数", "console errors"}, "measure.dialogs": {"弹窗数", "dialogs"}, "measure.failed_requests": {"失败请求数", "failed requests"}, "measure.redirects": {"跳转次数", "redirects"},
 	"measure.cert_days_left": {"证书剩余天数", "days left of the certificate"}, "measure.chain_days_left": {"证书链剩余天数", "days left of the chain"}, "measure.tlcp_days_left": {"国密证书剩余天数", "days left of the TLCP certificates"},
-	"span.resource": {"资源", "resource"}, "resource.document": {"页面", "document"}, "resource.script": {"脚本", "script"}, "resource.stylesheet": {"样式", "stylesheet"},
-	"resource.image": {"图片", "image"}, "resource.font": {"字体", "font"}, "resource.xhr": {"接口", "xhr"}, "resource.fetch": {"接口", "fetch"}, "resource.media": {"媒体", "media"}, "resource.other": {"其他", "other"},
 
 	"incidents.all": {"全部", "All"}, "incidents.open": {"未恢复", "Open"}, "incidents.closed": {"已恢复", "Resolved"},
 	"incidents.none":        {"没有未恢复的故障。", "No open incidents."},

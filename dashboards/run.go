@@ -12,6 +12,7 @@ import (
 	"github.com/gengfu/gengfu/coordinator/calendar"
 	"github.com/gengfu/gengfu/coordinator/view"
 	"github.com/gengfu/gengfu/probes"
+	"github.com/gengfu/gengfu/probes/wording"
 )
 
 type runPage struct {
@@ -101,21 +102,22 @@ func (p *page) compare(this, good probes.Run) []comparison {
 		return comparison{Name: p.t(key), This: orNone(x), Good: orNone(y), Differs: x != y}
 	}
 	// A time differs when it is at least twice the other and the difference can be felt.
-	took := func(key string, x, y time.Duration) comparison {
+	took := func(name string, x, y time.Duration) comparison {
 		far := max(x, y) >= 2*min(x, y) && max(x, y)-min(x, y) >= 100*time.Millisecond
-		return comparison{Name: p.t(key), This: p.MS(x), Good: p.MS(y), Differs: far}
+		return comparison{Name: name, This: p.MS(x), Good: p.MS(y), Differs: far}
 	}
+	phase := func(name string) string { return wording.Phase(p.Lang, name) }
 	list := []comparison{
 		text("run.status", number(a.Status), number(b.Status)),
 		text("run.url", a.URL, b.URL),
 		text("run.page_title", a.Title, b.Title),
 		text("run.ip", a.IP, b.IP),
-		took("span.dns", a.Timings.DNS, b.Timings.DNS),
-		took("span.connect", a.Timings.Connect, b.Timings.Connect),
-		took("span.tls", a.Timings.TLS, b.Timings.TLS),
-		took("span.first_byte", a.Timings.FirstByte, b.Timings.FirstByte),
-		took("span.body", a.Timings.Body, b.Timings.Body),
-		took("run.total", a.Timings.Total, b.Timings.Total),
+		took(phase("dns"), a.Timings.DNS, b.Timings.DNS),
+		took(phase("connect"), a.Timings.Connect, b.Timings.Connect),
+		took(phase("tls"), a.Timings.TLS, b.Timings.TLS),
+		took(phase("first_byte"), a.Timings.FirstByte, b.Timings.FirstByte),
+		took(phase("body"), a.Timings.Body, b.Timings.Body),
+		took(p.t("run.total"), a.Timings.Total, b.Timings.Total),
 		text("run.cert", date(a.TLSUntil), date(b.TLSUntil)),
 		text("run.revision", p.Short(this.Revision), p.Short(good.Revision)),
 	}

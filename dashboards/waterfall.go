@@ -118,17 +118,17 @@ func (p *page) spanError(s probes.Span) string {
 func (p *page) spanName(s probes.Span, depth int) string {
 	if s.Name != "resource" {
 		if depth == 0 {
-			return p.t("span.root")
+			return wording.Phase(p.Lang, "run")
 		}
 		if step := wording.Step(p.Lang, s.Name); depth == 1 && step != s.Name {
 			return step
 		}
-		return p.word("span.", s.Name)
+		return wording.Phase(p.Lang, s.Name)
 	}
-	name := p.word("resource.", s.Attrs["gengfu.resource.kind"])
+	name := wording.Phase(p.Lang, s.Attrs["gengfu.resource.kind"])
 	u, err := url.Parse(s.Attrs["url.full"])
 	if err != nil || u.Path == "" && u.Host == "" {
-		return cmp.Or(name, p.word("span.", s.Name))
+		return cmp.Or(name, wording.Phase(p.Lang, s.Name))
 	}
 	where := u.Path
 	if s.Attrs["gengfu.resource.own"] == "false" {

@@ -23,6 +23,7 @@ var phases = map[string]pair{
 	"xhr":        {"接口", "xhr"},
 	"fetch":      {"接口", "fetch"},
 	"media":      {"媒体", "media"},
+	"other":      {"其他", "other"},
 }
 
 // Phase is the word for a span below a step, or for the type of a resource. A
